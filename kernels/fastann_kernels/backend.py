@@ -1,0 +1,189 @@
+"""What a backend is, which ones this machine has, and how one is chosen."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastann_kernels.program import Program
+
+Array = NDArray[Any]
+
+BACKENDS = ("numba", "jax")
+PRECISIONS = ("float32", "float64")
+
+
+@dataclass(frozen=True)
+class Steps:
+    """The run-time arguments of a stretch of training: everything that may differ between two calls of one program.
+
+    Attributes:
+        order: int64[n], the rows of the data in the order they are visited, or None for 0..rows-1. Step k takes
+            order[k * batch_size : (k + 1) * batch_size]; the last step may be short.
+        batch_size: B.
+        first_step: updates made before this call; step k draws its dropout masks for update `first_step + k`.
+        coefficients: float64[steps, len(update.columns)], a row a step.
+        penalties: float64[len(parameters), 2], L1 and L2 of each parameter: loss += l1 sum|w| + l2 sum w^2.
+        key: two 32-bit words, the root key of the random streams.
+        collect_outputs: also return what the network put out for every row visited (before that step's update).
+        stop_at_nonfinite: stop before the update of the first step whose loss is NaN or infinite.
+    """
+
+    order: NDArray[np.int64] | None
+    batch_size: int
+    first_step: int
+    coefficients: NDArray[np.float64]
+    penalties: NDArray[np.float64]
+    key: tuple[int, int] = (0, 0)
+    collect_outputs: bool = False
+    stop_at_nonfinite: bool = True
+
+
+@dataclass(frozen=True)
+class Record:
+    """What happened in a stretch of steps, one entry a step (evaluation: a step is a batch).
+
+    Attributes:
+        losses: float64[steps], mean loss of the batch, penalties included.
+        rows: int64[steps], rows of the batch.
+        metric_sums, metric_weights: float64[steps, metrics].
+        parts: float64[steps, losses], each loss of its own: weight and penalties left out.
+        outputs: float[rows visited, output columns], or None if not collected.
+        completed: steps whose update was made; below `steps` only if step `completed` had a non-finite loss.
+    """
+
+    losses: NDArray[np.float64]
+    rows: NDArray[np.int64]
+    metric_sums: NDArray[np.float64]
+    metric_weights: NDArray[np.float64]
+    parts: NDArray[np.float64]
+    outputs: Array | None = None
+    completed: int = 0
+
+
+@dataclass(frozen=True)
+class HostState:
+    """The state of a training as NumPy arrays: params float[P], slots float[S, P]."""
+
+    params: Array
+    slots: Array
+
+
+class Executor(Protocol):
+    """One program, ready to run in one precision.
+
+    States and data sets are the backend's own objects: arrays on the host for Numba, on the device for JAX. A state that went
+    into `train` must not be used afterwards; use the one that came out.
+    """
+
+    program: Program
+    precision: str
+
+    def put_state(self, host: HostState) -> Any:
+        """Take a copy of `host` to where the backend works."""
+
+    def get_state(self, state: Any) -> HostState:
+        """Return a copy of `state` as NumPy arrays."""
+
+    def put_data(self, x: Array, y: Array | None = None, weights: Array | None = None) -> Any:
+        """Make a data set of x (N, input columns), y (N, target columns) and weights (N, outputs).
+
+        x is of the executor's dtype or uint8, y and weights of its dtype; all C-contiguous. Labels of classes stand in y as whole numbers.
+        Nothing is copied that need not be: a memory map stays one.
+        """
+
+    def train(self, state: Any, data: Any, steps: Steps) -> tuple[Any, Record]:
+        """Run the steps and return the new state with the record."""
+
+    def evaluate(
+        self, state: Any, data: Any, batch_size: int, penalties: NDArray[np.float64], collect_outputs: bool = False
+    ) -> Record:
+        """Run every row forward, in order and without dropout; losses and metrics as in `train`."""
+
+    def predict(self, state: Any, x: Array, batch_size: int) -> Array:
+        """Return float[N, output columns] for x (N, input columns)."""
+
+    def gradients(
+        self, state: Any, data: Any, penalties: NDArray[np.float64], key: tuple[int, int] | None = None
+    ) -> tuple[float, Array]:
+        """Return loss and gradient float[P] of all rows as one batch; dropout only if a key is given (as in step 0)."""
+
+
+class Backend(Protocol):
+    """A module of this package: `numba_backend` or `jax_backend`."""
+
+    name: str
+
+    def executor(self, program: Program, precision: str = "float32") -> Executor:
+        """Prepare `program`; raises `UnsupportedProgram` if it needs what this backend cannot do."""
+
+    def describe(self) -> dict[str, Any]:
+        """Return versions, devices, threads and libraries, for `fastann info`."""
+
+
+class UnsupportedProgram(ValueError):
+    """A program needs something the backend cannot do; the message names the backend that can."""
+
+
+class BackendNotInstalled(ImportError):
+    """The library a backend needs is missing; the message says how to install it."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A backend and why it was chosen."""
+
+    name: str
+    reasons: tuple[str, ...] = field(default_factory=tuple)
+
+    def __str__(self) -> str:
+        return f"backend {self.name!r}: " + "; ".join(self.reasons)
+
+
+def available_backends() -> tuple[str, ...]:
+    """Return the names of the backends whose library is installed, without importing it."""
+    return tuple(name for name in BACKENDS if importlib.util.find_spec(name) is not None)
+
+
+def get_backend(name: str) -> Backend:
+    """Return the backend called `name` ("numba" or "jax"), importing its library on first use."""
+    if name not in BACKENDS:
+        raise ValueError(f"backend must be one of {', '.join(map(repr, BACKENDS))}, got {name!r}.")
+    if importlib.util.find_spec(name) is None:
+        raise BackendNotInstalled(
+            f"backend {name!r} needs the package {name}, which is not installed: pip install 'fastann[{name}]'."
+        )
+    module = importlib.import_module(f"fastann_kernels.{name}_backend")
+    return module.backend  # type: ignore[no-any-return]
+
+
+def choose_backend(program: Program | None = None, environ: dict[str, str] | None = None) -> Choice:
+    """Choose what `backend="auto"` means on this machine, with the reasons."""
+    environment = os.environ if environ is None else environ
+    wish = environment.get("FASTANN_BACKEND", "").strip().lower()
+    if wish and wish != "auto":
+        if wish not in BACKENDS:
+            raise ValueError(f"FASTANN_BACKEND must be 'auto' or one of {', '.join(map(repr, BACKENDS))}, got {wish!r}.")
+        return Choice(wish, ("the environment variable FASTANN_BACKEND asks for it",))
+    installed = available_backends()
+    if program is not None and any(loss.op == "callable" for loss in program.losses):
+        return Choice("jax", ("the loss is a Python function, which only JAX can differentiate",))
+    if "jax" in installed and _gpu_in_reach():
+        return Choice("jax", ("a GPU and JAX's plugin for it are present",))
+    if "numba" in installed:
+        other = "JAX is installed, but no GPU plugin" if "jax" in installed else "JAX is not installed"
+        return Choice("numba", ("on a CPU whole epochs run fastest in the Numba kernels", other))
+    return Choice("jax", ("numba is not installed",))
+
+
+def _gpu_in_reach() -> bool:
+    """Guess from files alone, since importing JAX takes most of a second."""
+    plugins = any(importlib.util.find_spec(f"jax_cuda{v}_plugin") is not None for v in (12, 13))
+    return plugins and (Path("/dev/nvidia0").exists() or Path("/proc/driver/nvidia/version").exists())

@@ -1,0 +1,26 @@
+"""Fixtures that every test module may use."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from fastann_kernels.backend import available_backends
+
+
+@pytest.fixture(params=["numba", "jax"])
+def backend(request: pytest.FixtureRequest) -> str:
+    """Each backend in turn; one that is not installed is skipped by name."""
+    if request.param not in available_backends():
+        pytest.skip(f"{request.param} is not installed")
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    """The folder of real data sets that FASTANN_DATA names; tests that want it skip where there is none."""
+    folder = os.environ.get("FASTANN_DATA", "")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("FASTANN_DATA names no folder of data sets")
+    return Path(folder)
