@@ -20,6 +20,21 @@ from .types import join, split
 from .updates import update
 
 __all__ = [
-    "Run", "activate", "activate_back", "backward", "dropout_factors", "fold_in", "forward", "join", "loss_and_gradient",
-    "loss_values", "metric_sums", "metric_values", "random_bits", "run_steps", "split", "threefry2x32", "update",
-]  # fmt: skip
+    "Run",
+    "activate",
+    "activate_back",
+    "backward",
+    "dropout_factors",
+    "fold_in",
+    "forward",
+    "join",
+    "loss_and_gradient",
+    "loss_values",
+    "metric_sums",
+    "metric_values",
+    "random_bits",
+    "run_steps",
+    "split",
+    "threefry2x32",
+    "update",
+]

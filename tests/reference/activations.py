@@ -5,19 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from scipy.special import erf
+from scipy.special import erf, expit
 
 from .types import Array
 
 SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805  # Klambauer et al. 2017, equation 14
-
-
-def _sigmoid(z: Array) -> Array:
-    return 0.5 * (1.0 + np.tanh(0.5 * z))
-
-
-def _softplus(z: Array) -> Array:
-    return np.logaddexp(0.0, z)
 
 
 def _elu(z: Array, alpha: float) -> Array:
@@ -59,16 +51,16 @@ ELEMENTWISE: dict[str, tuple[Elementwise, Elementwise]] = {
     "gelu": (lambda z, a: 0.5 * z * (1 + erf(z / np.sqrt(2))), _gelu_slope),
     "gelu_tanh": (_gelu_tanh, _gelu_tanh_slope),
     "silu": (
-        lambda z, a: z * _sigmoid(z),
-        lambda z, a: _sigmoid(z) + z * _sigmoid(z) * _sigmoid(-z),
+        lambda z, a: z * expit(z),
+        lambda z, a: expit(z) + z * expit(z) * expit(-z),
     ),
-    "softplus": (lambda z, a: _softplus(z), lambda z, a: _sigmoid(z)),
+    "softplus": (lambda z, a: np.logaddexp(0, z), lambda z, a: expit(z)),
     "softsign": (lambda z, a: z / (1 + np.abs(z)), lambda z, a: 1 / (1 + np.abs(z)) ** 2),
     "hard_sigmoid": (
         lambda z, a: np.clip(z / 6 + 0.5, 0, 1),
         lambda z, a: np.where(np.abs(z) < 3, 1 / 6, 0.0),
     ),
-    "sigmoid": (lambda z, a: _sigmoid(z), lambda z, a: _sigmoid(z) * _sigmoid(-z)),
+    "sigmoid": (lambda z, a: expit(z), lambda z, a: expit(z) * expit(-z)),
     "tanh": (lambda z, a: np.tanh(z), lambda z, a: 1 / np.cosh(z) ** 2),
     "exponential": (lambda z, a: np.exp(z), lambda z, a: np.exp(z)),
 }

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 from fastann_kernels.program import Loss
+from scipy.special import expit
 
 from .types import Array
 
@@ -67,7 +68,7 @@ def _poisson(y: Array, p: Array, loss: Loss) -> tuple[Array, Array]:
 def _binary(y: Array, p: Array, loss: Loss) -> tuple[Array, Array]:
     y = y * (1 - loss.smoothing) + loss.smoothing / 2
     if loss.logits >= 0:
-        return _softplus(p) - y * p, _sigmoid(p) - y
+        return np.logaddexp(0, p) - y * p, expit(p) - y
     c = np.clip(p, EPSILON, 1 - EPSILON)
     return -(y * np.log(c) + (1 - y) * np.log(1 - c)), ((1 - y) / (1 - c) - y / c) * (c == p)
 
