@@ -49,7 +49,7 @@ def unpack(data: bytes, expected: Mapping[str, Shape], what: str) -> dict[str, A
 
     _check_header(data, expected, what)
     try:
-        found = dict(deserialize(data))
+        found = dict(deserialize(data))  # type: ignore[no-untyped-call]
     except (SafetensorError, ValueError) as error:
         raise ModelFileError(f"{what} is not a valid safetensors file ({shorten(str(error), 80)}).") from error
     _check_names(set(found), expected, what)
