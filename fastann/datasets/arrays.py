@@ -11,6 +11,7 @@ import numpy as np
 from fastann.datasets.dataset import Array, Dataset, make_dataset
 
 _KEYS = (("x", "y"), ("x_train", "y_train"))
+_DAMAGE = (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
 def load_npz(path: Path, task: str = "auto") -> Dataset:
@@ -36,24 +37,23 @@ def load_npz(path: Path, task: str = "auto") -> Dataset:
 
 
 def _read(path: Path) -> dict[str, Array]:
+    """Return the arrays that have a meaning, and an empty one for each of the others."""
     wanted = {"x_test", "y_test"}.union(*_KEYS)
+    with path.open("rb") as handle:  # opened here: numpy.load would leave it open after an error
+        try:
+            file = np.load(handle, allow_pickle=False)
+        except _DAMAGE as error:
+            raise ValueError(f"{path} cannot be read as an .npz file: {_first_line(error)}.") from error
+        if not isinstance(file, np.lib.npyio.NpzFile):
+            raise ValueError(f"{path}: expected an .npz file of several arrays, got a single array; use numpy.savez.")
+        return {name: _member(path, file, name) if name in wanted else np.empty(0) for name in file.files}
+
+
+def _member(path: Path, file: np.lib.npyio.NpzFile, name: str) -> Array:
     try:
-        file = np.load(path, allow_pickle=False)
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} cannot be read as an .npz file: {_first_line(error)}.") from error
-    if not isinstance(file, np.lib.npyio.NpzFile):
-        raise ValueError(f"{path}: expected an .npz file of several arrays, got a single array; use numpy.savez.")
-    arrays = {}
-    with file:
-        for name in file.files:
-            if name not in wanted:
-                arrays[name] = np.empty(0)
-                continue
-            try:
-                arrays[name] = file[name]
-            except (ValueError, OSError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
-                raise ValueError(f"{path}: the array {name!r} cannot be read: {_first_line(error)}.") from error
-    return arrays
+        return np.asarray(file[name])
+    except (*_DAMAGE, MemoryError) as error:
+        raise ValueError(f"{path}: the array {name!r} cannot be read: {_first_line(error)}.") from error
 
 
 def _first_line(error: BaseException) -> str:
