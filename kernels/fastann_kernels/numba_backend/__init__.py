@@ -1,0 +1,54 @@
+"""The CPU machine: hand-written kernels compiled by Numba, matrix products by BLAS.
+
+`plan` lays a program out as integer tables, `interpreter` walks them, the other files hold one concern's kernels each.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from fastann_kernels.numba_backend.executor import NumbaExecutor
+from fastann_kernels.program import Program
+
+__all__ = ["NumbaBackend", "NumbaExecutor", "backend"]
+
+
+class NumbaBackend:
+    """Trains programs on the CPU."""
+
+    name = "numba"
+
+    @staticmethod
+    @lru_cache(maxsize=64)
+    def executor(program: Program, precision: str = "float32") -> NumbaExecutor:
+        """Prepare `program`; the same program gives the same executor again."""
+        return NumbaExecutor(program, precision)
+
+    @staticmethod
+    def describe() -> dict[str, Any]:
+        """Return versions, the BLAS in use with its threads, and where compiled kernels are kept."""
+        import llvmlite
+        import numba
+        import scipy
+        from threadpoolctl import threadpool_info
+
+        from fastann_kernels.numba_backend import blas
+        from fastann_kernels.numba_backend.interpreter import run
+
+        blas.bind()
+        pools = [p for p in threadpool_info() if p["user_api"] == "blas"]
+        return {
+            "numba": numba.__version__,
+            "llvmlite": llvmlite.__version__,
+            "scipy": scipy.__version__,
+            "cpu": str(numba.core.registry.cpu_target.target_context.codegen()._get_host_cpu_name()),
+            "blas": [
+                {"library": p["internal_api"], "version": p["version"], "threads": p["num_threads"], "file": p["filepath"]}
+                for p in pools
+            ],
+            "cache": str(run.stats.cache_path),
+        }
+
+
+backend = NumbaBackend()

@@ -1,0 +1,49 @@
+"""Compiling the interpreter, and saying so when it takes a while."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from typing import Any
+
+import numpy as np
+from numba import float64, int64, types, typeof
+from numpy.typing import DTypeLike
+
+_LOCK = threading.Lock()
+_COMPILED: set[str] = set()
+
+#: Loading from the cache takes less than this; only a real compilation is announced.
+_PATIENCE_SECONDS = 1.5
+
+
+def compile_for(run: Any, dtype: DTypeLike, tables: tuple[Any, ...]) -> None:
+    """Compile `run` for one dtype, or load it from the cache; announce it once if it is not at hand."""
+    name = np.dtype(dtype).name
+    with _LOCK:
+        if name in _COMPILED:
+            return
+        timer = threading.Timer(_PATIENCE_SECONDS, _announce)
+        timer.daemon = True
+        timer.start()
+        try:
+            run.compile(_signature(name, tables))
+        finally:
+            timer.cancel()
+        _COMPILED.add(name)
+
+
+def _announce() -> None:
+    print("fastann: compiling kernels, first run only ...", file=sys.stderr, flush=True)
+
+
+def _signature(name: str, tables: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return the argument types of `interpreter.run`, in its order."""
+    number = getattr(types, name)
+    vector, matrix = number[::1], number[:, ::1]
+    wide, wide_matrix = float64[::1], float64[:, ::1]
+    return (
+        int64[::1], typeof(tables), int64[::1], wide_matrix, wide_matrix, vector, vector, matrix,
+        vector, vector, vector, vector, vector, vector, vector,
+        wide, wide_matrix, wide_matrix, wide_matrix, matrix,
+    )  # fmt: skip

@@ -1,0 +1,57 @@
+"""The one decorator every kernel is compiled with, and the cache key that follows all their sources."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numba
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+# error_model="numpy": a float division that may raise blocks vectorisation. fastmath: only what lets sums be split over SIMD
+# lanes and multiply-adds be fused; "nnan" and "ninf" would delete the checks for divergence.
+_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "reassoc", "nsz", "arcp"}}
+
+
+def kernel(function: F) -> F:
+    """Compile a leaf kernel: never called from Python at run time, so not cached on its own."""
+    return numba.njit(**_OPTIONS)(function)  # type: ignore[no-any-return]
+
+
+def inlined(function: F) -> F:
+    """Compile a scalar formula that must end up inside the loop that calls it."""
+    return numba.njit(**_OPTIONS, inline="never", forceinline=True)(function)  # type: ignore[no-any-return]
+
+
+def entry(function: F) -> F:
+    """Compile a function that Python calls and keep the machine code on disk.
+
+    Numba looks for a folder it may write to (beside the source, else the user's cache folder, else NUMBA_CACHE_DIR) and raises
+    where there is none; then the code is compiled once a process instead.
+    """
+    try:
+        return numba.njit(cache=True, **_OPTIONS)(function)  # type: ignore[no-any-return]
+    except RuntimeError as error:
+        warnings.warn(
+            f"the compiled kernels cannot be kept on disk ({error}); every process will compile them again. "
+            "Set NUMBA_CACHE_DIR to a folder that may be written.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return numba.njit(**_OPTIONS)(function)  # type: ignore[no-any-return]
+
+
+def sources_digest() -> str:
+    """Return a digest of this folder's sources.
+
+    Numba's cache notices a change only in the file of the entry function. An entry that refers to this digest from its closure
+    has it in its cache key, so an edit or an upgrade of any kernel compiles anew.
+    """
+    digest = hashlib.sha256(numba.__version__.encode())
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]

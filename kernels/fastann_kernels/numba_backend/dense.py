@@ -1,0 +1,59 @@
+"""The dense layer: z = x W + b, y = f(z), and its backward pass.
+
+Arrays are flat and C-ordered: x (B, I), W (I, O), b (O,), y, z and delta (B, O).
+"""
+
+from __future__ import annotations
+
+from fastann_kernels.numba_backend.activations import LINEAR, activate, activate_backward
+from fastann_kernels.numba_backend.blas import gemm
+from fastann_kernels.numba_backend.compiling import kernel
+from fastann_kernels.numba_backend.elementary import like
+
+
+@kernel
+def add_bias(b, z):  # type: ignore[no-untyped-def]
+    """z[r, :] += b for every row."""
+    width = b.size
+    for r in range(z.size // width):
+        row = z[r * width : (r + 1) * width]
+        for j in range(width):
+            row[j] += b[j]
+
+
+@kernel
+def sum_rows(delta, out):  # type: ignore[no-untyped-def]
+    """out[j] = sum over rows of delta[:, j]."""
+    width = out.size
+    for j in range(width):
+        out[j] = like(delta, 0)
+    for r in range(delta.size // width):
+        row = delta[r * width : (r + 1) * width]
+        for j in range(width):
+            out[j] += row[j]
+
+
+@kernel
+def dense(x, W, b, rows, fan_in, fan_out, code, alpha, y, z):  # type: ignore[no-untyped-def]
+    """y = f(x W + b); z receives the input of f where its derivative will need it, and is y itself elsewhere."""
+    gemm(False, False, rows, fan_out, fan_in, x, fan_in, W, fan_out, like(x, 0), z, fan_out)
+    if b.size:
+        add_bias(b, z)
+    if code != LINEAR:
+        activate(code, alpha, z, fan_out, y, y)
+
+
+@kernel
+def dense_backward(x, W, y, z, delta, rows, fan_in, fan_out, code, alpha, dW, db, dx, beta):  # type: ignore[no-untyped-def]
+    """From delta = dL/dy, which is turned into dL/dz in place: dW = x^T delta, db = sum of rows, dx = delta W^T + beta dx.
+
+    An empty dx asks for no gradient of the input, an empty db says that the layer has no bias.
+    """
+    if code != LINEAR:
+        activate_backward(code, alpha, y, z, fan_out, delta)
+    zero = like(x, 0)
+    gemm(True, False, fan_in, fan_out, rows, x, fan_in, delta, fan_out, zero, dW, fan_out)
+    if db.size:
+        sum_rows(delta, db)
+    if dx.size:
+        gemm(False, True, rows, fan_in, fan_out, delta, fan_out, W, fan_out, beta, dx, fan_in)

@@ -1,0 +1,280 @@
+"""The epoch loop: one jitted function that trains, evaluates and predicts any program.
+
+It walks the integer tables of `plan` over preallocated buffers, releases the GIL, and is compiled once for all architectures. Data are read
+through addresses, so that read-only arrays, memory maps and uint8 images need no version of their own.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numba import carray, types
+from numba.extending import intrinsic
+
+from fastann_kernels.numba_backend import losses as L
+from fastann_kernels.numba_backend import plan as T
+from fastann_kernels.numba_backend.activations import activate, activate_backward
+from fastann_kernels.numba_backend.compiling import entry, kernel, sources_digest
+from fastann_kernels.numba_backend.dense import dense, dense_backward
+from fastann_kernels.numba_backend.dropout import dropout, dropout_backward, threefry
+from fastann_kernels.numba_backend.elementary import like
+from fastann_kernels.numba_backend.metrics import metric
+from fastann_kernels.numba_backend.updates import penalty, penalty_gradient, update
+from fastann_kernels.program import LOSSES, OPERATIONS
+
+DENSE, ACTIVATION, DROPOUT, RESHAPE = range(len(OPERATIONS))
+TRAIN, GRADIENTS, EVALUATE, PREDICT = range(4)
+
+# Slots of the integer arguments of a run.
+(
+    MODE, N_ROWS, BATCH, CAPACITY, FIRST_STEP, KEY_0, KEY_1, RULE, FLAGS, STOP, DROP, COLLECT,
+    X_ADDRESS, X_IS_BYTES, X_COLUMNS, Y_ADDRESS, Y_COLUMNS, W_ADDRESS, W_COLUMNS, ORDERED,
+) = range(20)  # fmt: skip
+
+_LOSSES = len(LOSSES)
+
+
+@intrinsic
+def _pointer(typingctx: Any, address: Any) -> Any:
+    """Return an integer address as a pointer for `carray`."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.inttoptr(args[0], context.get_value_type(types.voidptr))
+
+    return types.voidptr(types.int64), codegen
+
+
+@kernel
+def _copy_rows(source, columns, first, width, order, ordered, start, rows, out):  # type: ignore[no-untyped-def]
+    """out[r, :] = source[row r of the batch, first : first + width]."""
+    for r in range(rows):
+        row = order[start + r] if ordered else start + r
+        begin = row * columns + first
+        for j in range(width):
+            out[r * width + j] = source[begin + j]
+
+
+@kernel
+def _gather(address, is_bytes, columns, n_rows, first, width, order, ordered, start, rows, out):  # type: ignore[no-untyped-def]
+    if is_bytes:
+        source8 = carray(_pointer(address), (n_rows * columns,), np.uint8)
+        _copy_rows(source8, columns, first, width, order, ordered, start, rows, out)
+    else:
+        source = carray(_pointer(address), (n_rows * columns,), out.dtype)
+        _copy_rows(source, columns, first, width, order, ordered, start, rows, out)
+
+
+@kernel
+def forward(instructions, numbers, params, values, scratch, capacity, rows, training, skip_fused, k0, k1):  # type: ignore[no-untyped-def]
+    """Run every instruction on one batch."""
+    for i in range(instructions.shape[0]):
+        t = instructions[i]
+        if t[T.OP] == RESHAPE or (skip_fused and t[T.FUSED]):
+            continue
+        wide = rows * t[T.ROWS]
+        n_in, n_out = t[T.WIDTH_IN], t[T.WIDTH_OUT]
+        x = values[t[T.IN] * capacity : t[T.IN] * capacity + rows * t[T.ROWS] * n_in]
+        y = values[t[T.OUT] * capacity : t[T.OUT] * capacity + wide * n_out]
+        if t[T.OP] == DENSE:
+            z = y if t[T.PRE] < 0 else scratch[t[T.PRE] * capacity : t[T.PRE] * capacity + y.size]
+            W = params[t[T.KERNEL] : t[T.KERNEL] + n_in * n_out]
+            b = params[:0] if t[T.BIAS] < 0 else params[t[T.BIAS] : t[T.BIAS] + n_out]
+            dense(x, W, b, wide, n_in, n_out, t[T.CODE], numbers[i], y, z)
+        elif t[T.OP] == ACTIVATION:
+            top = y if t[T.SCRATCH] < 0 else scratch[t[T.SCRATCH] * capacity : t[T.SCRATCH] * capacity + wide]
+            activate(t[T.CODE], numbers[i], x, n_out, y, top)
+        elif t[T.OP] == DROPOUT:
+            if training:
+                mask = scratch[t[T.SCRATCH] * capacity : t[T.SCRATCH] * capacity + y.size]
+                s0, s1 = threefry(k0, k1, np.uint32(0), np.uint32(t[T.STREAM]))
+                dropout(x, numbers[i], s0, s1, y, mask)
+            else:
+                y[:] = x
+
+
+@kernel
+def backward(instructions, numbers, params, grads, values, deltas, scratch, capacity, rows, training):  # type: ignore[no-untyped-def]
+    """Run every instruction's gradient, last to first; the losses have written the gradients of the outputs."""
+    for i in range(instructions.shape[0] - 1, -1, -1):
+        t = instructions[i]
+        if not t[T.BACKWARD]:
+            continue
+        wide = rows * t[T.ROWS]
+        n_in, n_out = t[T.WIDTH_IN], t[T.WIDTH_OUT]
+        x = values[t[T.IN] * capacity : t[T.IN] * capacity + wide * n_in]
+        y = values[t[T.OUT] * capacity : t[T.OUT] * capacity + wide * n_out]
+        delta = deltas[t[T.D_OUT] * capacity : t[T.D_OUT] * capacity + wide * n_out]
+        dx = deltas[:0] if t[T.D_IN] < 0 else deltas[t[T.D_IN] * capacity : t[T.D_IN] * capacity + x.size]
+        if t[T.OP] == DENSE:
+            z = y if t[T.PRE] < 0 else scratch[t[T.PRE] * capacity : t[T.PRE] * capacity + y.size]
+            kernel_end = t[T.KERNEL] + n_in * n_out
+            W, dW = params[t[T.KERNEL] : kernel_end], grads[t[T.KERNEL] : kernel_end]
+            db = grads[:0] if t[T.BIAS] < 0 else grads[t[T.BIAS] : t[T.BIAS] + n_out]
+            beta = like(x, t[T.ACCUMULATE])
+            dense_backward(x, W, y, z, delta, wide, n_in, n_out, t[T.CODE], numbers[i], dW, db, dx, beta)
+        elif dx.size and t[T.OP] == DROPOUT and training:
+            mask = scratch[t[T.SCRATCH] * capacity : t[T.SCRATCH] * capacity + y.size]
+            dropout_backward(delta, mask, dx, t[T.ACCUMULATE])
+        elif dx.size:
+            if t[T.OP] == ACTIVATION:
+                activate_backward(t[T.CODE], numbers[i], y, x, n_out, delta)
+            if t[T.ACCUMULATE]:
+                for j in range(delta.size):
+                    dx[j] += delta[j]
+            else:
+                dx[:] = delta
+
+
+@kernel
+def _target(y, stride, row, batch_weights, weight_columns, rows, weights):  # type: ignore[no-untyped-def]
+    """Return the targets from a loss's first column on, and the sample weights, copied to `weights`, or none."""
+    if weight_columns == 0 or not row[T.L_WEIGHTED]:
+        return y[row[T.L_COLUMN] : rows * stride], weights[:0]
+    for r in range(rows):
+        weights[r] = batch_weights[r * weight_columns + row[T.L_WEIGHT_COLUMN]]
+    return y[row[T.L_COLUMN] : rows * stride], weights[:rows]
+
+
+@kernel
+def _loss(row, number, y, stride, weights, values, deltas, top, capacity, rows, scale):  # type: ignore[no-untyped-def]
+    """Evaluate one loss (or metric that is one) on a batch; a scale of 0 asks for the value alone."""
+    size = rows * row[T.L_POSITIONS] * row[T.L_WIDTH]
+    p = values[:0] if row[T.L_P] < 0 else values[row[T.L_P] * capacity : row[T.L_P] * capacity + size]
+    z = values[:0] if row[T.L_Z] < 0 else values[row[T.L_Z] * capacity : row[T.L_Z] * capacity + size]
+    if row[T.L_P] < 0:
+        # the logits are the prediction: probabilities go to the spare half of the scratch
+        p = top[top.size - size :]
+    want = scale != 0 and row[T.L_DELTA] >= 0
+    delta = deltas[row[T.L_DELTA] * capacity : row[T.L_DELTA] * capacity + size] if want else deltas[:0]
+    return L.loss(
+        row[T.L_OP], row[T.L_LOGITS], y, stride, z, p, row[T.L_WIDTH], weights, row[T.L_POSITIONS],
+        number[T.N_FACTOR], number[T.N_SMOOTHING], scale, delta, top,
+    )  # fmt: skip
+
+
+@kernel
+def _sum(weights, count):  # type: ignore[no-untyped-def]
+    if weights.size == 0:
+        return float(count)
+    total = 0.0
+    for r in range(weights.size):
+        total += weights[r]
+    return total * (count // weights.size)
+
+
+@kernel
+def _metrics(table, numbers, y, stride, batch_w, w_columns, values, deltas, spare, top, capacity, rows, sums, totals):  # type: ignore[no-untyped-def]
+    """Fill one row of metric sums and of their weights."""
+    for i in range(table.shape[0]):
+        row = table[i]
+        target, weights = _target(y, stride, row, batch_w, w_columns, rows, spare)
+        if row[T.L_OP] < _LOSSES:
+            sums[i] = _loss(row, numbers[i], target, stride, weights, values, deltas, top, capacity, rows, 0.0)
+        else:
+            size = rows * row[T.L_POSITIONS] * row[T.L_WIDTH]
+            p = values[row[T.L_P] * capacity : row[T.L_P] * capacity + size]
+            sums[i] = metric(
+                row[T.L_OP], target, stride, p, row[T.L_WIDTH], weights, row[T.L_POSITIONS],
+                numbers[i, T.N_THRESHOLD], row[T.L_K],
+            )  # fmt: skip
+        totals[i] = _sum(weights, rows * row[T.L_POSITIONS])
+
+
+def _make_run(digest: str) -> Any:
+    """Build the entry with the digest of the sources in its closure, where the cache key sees it."""
+
+    @entry
+    def run(
+        arguments, tables, order, coefficients, penalties, params, grads, slots, values, deltas, scratch, spare, top,
+        batch_y, batch_w, losses, parts, sums, totals, collected,
+    ):  # type: ignore[no-untyped-def]  # fmt: skip
+        """Run batches until the rows are used up; return how many steps were completed."""
+        digest  # noqa: B018
+        (instructions, numbers, loss_table, loss_numbers, metric_table, metric_numbers,
+         cleared, inputs, outputs, tensors, spans) = tables  # fmt: skip
+        mode, n_rows, batch, capacity = arguments[MODE], arguments[N_ROWS], arguments[BATCH], arguments[CAPACITY]
+        y_columns, w_columns = arguments[Y_COLUMNS], arguments[W_COLUMNS]
+        training = mode == TRAIN or (mode == GRADIENTS and arguments[DROP] != 0)
+        visited = order.size if arguments[ORDERED] else n_rows
+        for step in range((visited + batch - 1) // batch):
+            start = step * batch
+            rows = min(batch, visited - start)
+            column = 0
+            for i in range(inputs.shape[0]):
+                place, width = inputs[i, 0] * capacity, inputs[i, 1]
+                _gather(
+                    arguments[X_ADDRESS], arguments[X_IS_BYTES], arguments[X_COLUMNS], n_rows, column, width, order,
+                    arguments[ORDERED], start, rows, values[place : place + rows * width],
+                )  # fmt: skip
+                column += width
+            k0, k1 = threefry(
+                np.uint32(arguments[KEY_0]), np.uint32(arguments[KEY_1]), np.uint32(0),
+                np.uint32(arguments[FIRST_STEP] + step),
+            )  # fmt: skip
+            forward(
+                instructions, numbers, params, values, scratch, capacity, rows, training, mode != PREDICT, k0, k1
+            )  # fmt: skip
+            if mode != PREDICT:
+                _gather(
+                    arguments[Y_ADDRESS], 0, y_columns, n_rows, 0, y_columns, order, arguments[ORDERED], start, rows,
+                    batch_y,
+                )  # fmt: skip
+                if w_columns:
+                    _gather(
+                        arguments[W_ADDRESS], 0, w_columns, n_rows, 0, w_columns, order, arguments[ORDERED], start,
+                        rows, batch_w,
+                    )  # fmt: skip
+                if mode <= GRADIENTS:
+                    for i in range(cleared.shape[0]):
+                        place = cleared[i, 0] * capacity
+                        deltas[place : place + rows * cleared[i, 1]] = like(params, 0)
+                total = 0.0
+                for i in range(loss_table.shape[0]):
+                    row = loss_table[i]
+                    target, weights = _target(batch_y, y_columns, row, batch_w, w_columns, rows, spare)
+                    count = rows * row[T.L_POSITIONS]
+                    scale = loss_numbers[i, T.N_WEIGHT] / count if mode <= GRADIENTS else 0.0
+                    value = _loss(
+                        row, loss_numbers[i], target, y_columns, weights, values, deltas, top, capacity, rows, scale
+                    )
+                    parts[step, i] = value / count
+                    total += loss_numbers[i, T.N_WEIGHT] * parts[step, i]
+                for i in range(tensors.shape[0]):
+                    if penalties[i, 0] != 0 or penalties[i, 1] != 0:
+                        w = params[tensors[i, 0] : tensors[i, 0] + tensors[i, 1]]
+                        total += penalty(w, penalties[i, 0], penalties[i, 1])
+                losses[step] = total
+                _metrics(
+                    metric_table, metric_numbers, batch_y, y_columns, batch_w, w_columns, values, deltas, spare, top,
+                    capacity, rows, sums[step], totals[step],
+                )  # fmt: skip
+            if arguments[COLLECT]:
+                column = 0
+                for i in range(outputs.shape[0]):
+                    place, width = outputs[i, 0] * capacity, outputs[i, 1]
+                    for r in range(rows):
+                        for j in range(width):
+                            collected[start + r, column + j] = values[place + r * width + j]
+                    column += width
+            if mode <= GRADIENTS:
+                if arguments[STOP] and not math.isfinite(losses[step]):
+                    return step
+                backward(instructions, numbers, params, grads, values, deltas, scratch, capacity, rows, training)
+                for i in range(tensors.shape[0]):
+                    if penalties[i, 0] != 0 or penalties[i, 1] != 0:
+                        stop = tensors[i, 0] + tensors[i, 1]
+                        penalty_gradient(
+                            params[tensors[i, 0] : stop], penalties[i, 0], penalties[i, 1], grads[tensors[i, 0] : stop]
+                        )
+            if mode == TRAIN:
+                update(
+                    arguments[RULE], arguments[FLAGS], coefficients[step], tensors, spans, params, grads, slots
+                )  # fmt: skip
+        return (visited + batch - 1) // batch
+
+    return run
+
+
+run = _make_run(sources_digest())

@@ -1,0 +1,232 @@
+"""Penalties, clipping and the update rules, each one loop over stretches of the flat vectors.
+
+A row of `spans` is a stretch of parameters: (offset, size, trainable, decay). `coefficients` is one row of
+`Steps.coefficients`. The formulas are Keras 3's, as listed at `program.UpdateRule`.
+"""
+
+from __future__ import annotations
+
+import math
+
+from fastann_kernels.numba_backend.compiling import kernel
+from fastann_kernels.numba_backend.elementary import like
+from fastann_kernels.program import COMMON_COEFFICIENTS, UPDATES
+
+SGD, RMSPROP, ADAGRAD, ADAM, NADAM, ADAMAX, LION = range(len(UPDATES))
+
+#: Bits of the flags of an update rule.
+FLAGS = {
+    name: 1 << i
+    for i, name in enumerate(
+        ("amsgrad", "centered", "clipnorm", "clipvalue", "decay", "ema", "global_clipnorm", "momentum", "nesterov")
+    )
+}
+AMSGRAD, CENTERED, CLIPNORM, CLIPVALUE, DECAY, EMA, GLOBAL_CLIPNORM, MOMENTUM, NESTEROV = FLAGS.values()
+
+_DECAY, _CLIPVALUE, _CLIPNORM, _GLOBAL_CLIPNORM, _EMA_MOMENTUM, _EMA_OVERWRITE = range(len(COMMON_COEFFICIENTS))
+_FIRST = len(COMMON_COEFFICIENTS)
+
+
+@kernel
+def penalty(w, l1, l2):  # type: ignore[no-untyped-def]
+    """Return l1 sum|w| + l2 sum w^2."""
+    sizes, squares = 0.0, 0.0
+    for i in range(w.size):
+        sizes += abs(w[i])
+        squares += w[i] * w[i]
+    return l1 * sizes + l2 * squares
+
+
+@kernel
+def penalty_gradient(w, l1, l2, g):  # type: ignore[no-untyped-def]
+    """g += l1 sign(w) + 2 l2 w, with sign(0) = 0."""
+    first, second, zero = like(w, l1), like(w, 2 * l2), like(w, 0)
+    for i in range(w.size):
+        sign = first if w[i] > zero else (-first if w[i] < zero else zero)
+        g[i] += sign + second * w[i]
+
+
+@kernel
+def _sum_of_squares(g):  # type: ignore[no-untyped-def]
+    total = 0.0
+    for i in range(g.size):
+        total += g[i] * g[i]
+    return total
+
+
+@kernel
+def _rescale(g, norm, limit):  # type: ignore[no-untyped-def]
+    if norm > limit:
+        factor = like(g, limit / norm)
+        for i in range(g.size):
+            g[i] *= factor
+
+
+@kernel
+def clip(flags, coefficients, tensors, g):  # type: ignore[no-untyped-def]
+    """Clip the gradient in place: by the norm of each tensor, by the norm of all, or by value."""
+    if flags & CLIPNORM:
+        for i in range(tensors.shape[0]):
+            if tensors[i, 2]:
+                part = g[tensors[i, 0] : tensors[i, 0] + tensors[i, 1]]
+                _rescale(part, math.sqrt(_sum_of_squares(part)), coefficients[_CLIPNORM])
+    if flags & GLOBAL_CLIPNORM:
+        total = 0.0
+        for i in range(tensors.shape[0]):
+            if tensors[i, 2]:
+                total += _sum_of_squares(g[tensors[i, 0] : tensors[i, 0] + tensors[i, 1]])
+        _rescale(g, math.sqrt(total), coefficients[_GLOBAL_CLIPNORM])
+    if flags & CLIPVALUE:
+        limit = like(g, coefficients[_CLIPVALUE])
+        for i in range(g.size):
+            g[i] = -limit if g[i] < -limit else (limit if g[i] > limit else g[i])
+
+
+@kernel
+def sgd(w, g, v, flags, lr, momentum):  # type: ignore[no-untyped-def]
+    """v <- momentum v - lr g; w <- w + v, or w + momentum v - lr g (Nesterov), or w - lr g without momentum."""
+    lr, momentum = like(w, lr), like(w, momentum)
+    if not flags & MOMENTUM:
+        for i in range(w.size):
+            w[i] -= lr * g[i]
+    elif flags & NESTEROV:
+        for i in range(w.size):
+            v[i] = momentum * v[i] - lr * g[i]
+            w[i] += momentum * v[i] - lr * g[i]
+    else:
+        for i in range(w.size):
+            v[i] = momentum * v[i] - lr * g[i]
+            w[i] += v[i]
+
+
+@kernel
+def rmsprop(w, g, v, buffer, average, flags, lr, rho, momentum, epsilon):  # type: ignore[no-untyped-def]
+    """v <- rho v + (1 - rho) g^2; u = lr g / sqrt(v [- average^2] + eps); w <- w - u, or through a momentum buffer."""
+    lr, momentum, epsilon = like(w, lr), like(w, momentum), like(w, epsilon)
+    rest, rho = like(w, 1 - rho), like(w, rho)
+    for i in range(w.size):
+        v[i] = rho * v[i] + rest * g[i] * g[i]
+        d = v[i] + epsilon
+        if flags & CENTERED:
+            average[i] = rho * average[i] + rest * g[i]
+            d -= average[i] * average[i]
+        u = lr * g[i] / like(w, math.sqrt(d))
+        if flags & MOMENTUM:
+            buffer[i] = momentum * buffer[i] + u
+            u = buffer[i]
+        w[i] -= u
+
+
+@kernel
+def adagrad(w, g, a, lr, epsilon):  # type: ignore[no-untyped-def]
+    """a <- a + g^2; w <- w - lr g / sqrt(a + eps). Duchi, Hazan & Singer 2011."""
+    lr, epsilon = like(w, lr), like(w, epsilon)
+    for i in range(w.size):
+        a[i] += g[i] * g[i]
+        w[i] -= lr * g[i] / like(w, math.sqrt(a[i] + epsilon))
+
+
+@kernel
+def adam(w, g, m, v, alpha, beta1, beta2, eps):  # type: ignore[no-untyped-def]
+    """m <- m + (1 - beta1)(g - m); v <- v + (1 - beta2)(g^2 - v); w <- w - alpha m / (sqrt(v) + eps).
+
+    Kingma & Ba 2015, the form before section 2.1: alpha holds both bias corrections.
+    """
+    alpha, rest1, rest2, eps = like(w, alpha), like(w, 1 - beta1), like(w, 1 - beta2), like(w, eps)
+    for i in range(w.size):
+        m[i] += rest1 * (g[i] - m[i])
+        v[i] += rest2 * (g[i] * g[i] - v[i])
+        w[i] -= alpha * m[i] / (like(w, math.sqrt(v[i])) + eps)
+
+
+@kernel
+def amsgrad(w, g, m, v, v_hat, alpha, beta1, beta2, eps):  # type: ignore[no-untyped-def]
+    """Adam with the largest v so far in place of v. Reddi, Kale & Kumar 2018, algorithm 2."""
+    alpha, rest1, rest2, eps = like(w, alpha), like(w, 1 - beta1), like(w, 1 - beta2), like(w, eps)
+    for i in range(w.size):
+        m[i] += rest1 * (g[i] - m[i])
+        v[i] += rest2 * (g[i] * g[i] - v[i])
+        v_hat[i] = v[i] if v[i] > v_hat[i] else v_hat[i]
+        w[i] -= alpha * m[i] / (like(w, math.sqrt(v_hat[i])) + eps)
+
+
+@kernel
+def nadam(w, g, m, v, lr, beta1, beta2, eps, m_scale, g_scale, v_scale):  # type: ignore[no-untyped-def]
+    """Adam with Nesterov momentum: w <- w - lr (m_scale m + g_scale g) / (sqrt(v_scale v) + eps). Dozat 2016."""
+    rest1, rest2, eps = like(w, 1 - beta1), like(w, 1 - beta2), like(w, eps)
+    lr, m_scale, g_scale, v_scale = like(w, lr), like(w, m_scale), like(w, g_scale), like(w, v_scale)
+    for i in range(w.size):
+        m[i] += rest1 * (g[i] - m[i])
+        v[i] += rest2 * (g[i] * g[i] - v[i])
+        w[i] -= lr * (m_scale * m[i] + g_scale * g[i]) / (like(w, math.sqrt(v_scale * v[i])) + eps)
+
+
+@kernel
+def adamax(w, g, m, u, alpha, beta1, beta2, eps):  # type: ignore[no-untyped-def]
+    """m as Adam; u <- max(beta2 u, |g|); w <- w - alpha m / (u + eps). Kingma & Ba 2015, section 7.1."""
+    alpha, rest1, beta2, eps = like(w, alpha), like(w, 1 - beta1), like(w, beta2), like(w, eps)
+    for i in range(w.size):
+        m[i] += rest1 * (g[i] - m[i])
+        old, new = beta2 * u[i], abs(g[i])
+        u[i] = old if old > new else new
+        w[i] -= alpha * m[i] / (u[i] + eps)
+
+
+@kernel
+def lion(w, g, m, lr, beta1, beta2):  # type: ignore[no-untyped-def]
+    """w <- w - lr sign(beta1 m + (1 - beta1) g); m <- beta2 m + (1 - beta2) g. Chen et al. 2023."""
+    lr, zero = like(w, lr), like(w, 0)
+    rest1, rest2, beta1, beta2 = like(w, 1 - beta1), like(w, 1 - beta2), like(w, beta1), like(w, beta2)
+    for i in range(w.size):
+        c = beta1 * m[i] + rest1 * g[i]
+        w[i] -= lr if c > zero else (-lr if c < zero else zero)
+        m[i] = beta2 * m[i] + rest2 * g[i]
+
+
+@kernel
+def _apply(op, flags, w, g, slots, start, stop, c):  # type: ignore[no-untyped-def]
+    """Run the rule on one stretch; c holds the rule's own coefficients."""
+    if op == ADAM and flags & AMSGRAD:
+        amsgrad(w, g, slots[0, start:stop], slots[1, start:stop], slots[2, start:stop], c[0], c[1], c[2], c[3])
+    elif op == ADAM:
+        adam(w, g, slots[0, start:stop], slots[1, start:stop], c[0], c[1], c[2], c[3])
+    elif op == SGD:
+        v = slots[0, start:stop] if flags & MOMENTUM else w[:0]
+        sgd(w, g, v, flags, c[0], c[1])
+    elif op == RMSPROP:
+        buffer = slots[1, start:stop] if flags & MOMENTUM else w[:0]
+        place = 2 if flags & MOMENTUM else 1
+        average = slots[place, start:stop] if flags & CENTERED else w[:0]
+        rmsprop(w, g, slots[0, start:stop], buffer, average, flags, c[0], c[1], c[2], c[3])
+    elif op == ADAGRAD:
+        adagrad(w, g, slots[0, start:stop], c[0], c[1])
+    elif op == NADAM:
+        nadam(w, g, slots[0, start:stop], slots[1, start:stop], c[0], c[1], c[2], c[3], c[4], c[5], c[6])
+    elif op == ADAMAX:
+        adamax(w, g, slots[0, start:stop], slots[1, start:stop], c[0], c[1], c[2], c[3])
+    elif op == LION:
+        lion(w, g, slots[0, start:stop], c[0], c[1], c[2])
+
+
+@kernel
+def update(op, flags, coefficients, tensors, spans, params, grads, slots):  # type: ignore[no-untyped-def]
+    """Clip, decay, apply the rule and follow the moving average: one whole optimizer step, in place."""
+    clip(flags, coefficients, tensors, grads)
+    for i in range(spans.shape[0]):
+        if not spans[i, 2]:
+            continue
+        start, stop = spans[i, 0], spans[i, 0] + spans[i, 1]
+        w = params[start:stop]
+        if flags & DECAY and spans[i, 3]:
+            keep = like(w, 1 - coefficients[_DECAY])
+            for j in range(w.size):
+                w[j] *= keep
+        _apply(op, flags, w, grads[start:stop], slots, start, stop, coefficients[_FIRST:])
+        if flags & EMA:
+            average = slots[slots.shape[0] - 1, start:stop]
+            keep = like(w, coefficients[_EMA_MOMENTUM])
+            rest = like(w, 1 - coefficients[_EMA_MOMENTUM])
+            for j in range(w.size):
+                average[j] = keep * average[j] + rest * w[j]
+            if coefficients[_EMA_OVERWRITE] != 0:
+                w[:] = average
