@@ -1,0 +1,1 @@
+"""Training: sessions, data, and the loops behind `fit`, `evaluate` and `predict`."""

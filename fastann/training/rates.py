@@ -1,0 +1,71 @@
+"""The learning rate of each update: a number that may be set, or a function of the number of updates."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class LearningRate:
+    """What an optimizer was given as `learning_rate`, and its values over stretches of updates.
+
+    Args:
+        given: a number, a `LearningRateSchedule` or a function step -> float; steps count from 0.
+        current: a number to use in place of the given one.
+    """
+
+    def __init__(self, given: float | Callable[[int], float], current: float | None = None) -> None:
+        self._function = given if callable(given) else None
+        self._value = 0.0 if callable(given) else float(given)
+        if current is not None and self._function is None:
+            self.set(current)
+
+    @property
+    def scheduled(self) -> bool:
+        """Whether it is a function of the step."""
+        return self._function is not None
+
+    def set(self, value: Any) -> None:
+        """Replace the number.
+
+        Raises:
+            TypeError: the optimizer follows a schedule, or `value` is not a number.
+            ValueError: `value` is negative, NaN or infinite.
+        """
+        if self._function is not None:
+            raise TypeError(
+                "learning_rate cannot be set while the optimizer follows a schedule; compile the model with a number instead."
+            )
+        if isinstance(value, bool | str | bytes) or np.ndim(value) != 0:
+            raise TypeError(f"learning_rate must be a number, got {value!r}.")
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            raise TypeError(f"learning_rate must be a number, got {value!r}.") from None
+        if not (math.isfinite(number) and number >= 0):
+            raise ValueError(f"learning_rate must be finite and not negative, got {number}.")
+        self._value = number
+
+    def at(self, step: int) -> float:
+        """Return the rate of the update that follows `step` others."""
+        return self._value if self._function is None else float(self.over(step, 1)[0])
+
+    def over(self, first: int, steps: int) -> NDArray[np.float64]:
+        """Return float64[steps], the rates of the updates first, first + 1, ...
+
+        fastann's own schedules take all steps at once; a user's function is called once a step with a Python int.
+        """
+        if self._function is None:
+            return np.full(steps, self._value)
+        if type(self._function).__module__ == "fastann.schedules":
+            rates = np.asarray(self._function(np.arange(first, first + steps)), dtype=np.float64)  # type: ignore[arg-type]
+        else:
+            rates = np.array([float(self._function(step)) for step in range(first, first + steps)], dtype=np.float64)
+        if not np.isfinite(rates).all():
+            step = first + int(np.flatnonzero(~np.isfinite(rates))[0])
+            raise ValueError(f"the learning-rate schedule must return finite numbers, got {rates[step - first]} at step {step}.")
+        return rates

@@ -1,0 +1,273 @@
+"""A model at work on a backend: one program, its state, and the counters that go with it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from fastann_kernels.backend import Array, Executor, HostState, Record, Steps, get_backend
+from numpy.typing import NDArray
+
+from fastann.random import root_key
+from fastann.training.rates import LearningRate
+
+if TYPE_CHECKING:
+    from fastann_kernels.program import Program
+
+    from fastann.metrics import Metric
+    from fastann.optimizers import Optimizer
+
+ON_NONFINITE = ("raise", "ignore")
+
+
+@dataclass(frozen=True)
+class MetricEntry:
+    """One metric of a compiled model.
+
+    Those whose `metric.op` is not None stand in `program.metrics`, in this order; the others are computed in Python from
+    what the network puts out.
+
+    Attributes:
+        key: its name in `History`.
+        metric: the stateful metric.
+        weighted: whether sample weights count.
+        output: number of the output it looks at.
+    """
+
+    key: str
+    metric: Metric
+    weighted: bool = False
+    output: int = 0
+
+    @property
+    def streamed(self) -> bool:
+        """Whether the backend computes it."""
+        return self.metric.op is not None
+
+
+@dataclass(frozen=True)
+class PlacedData:
+    """Rows that a backend holds: its own object and how many rows it has."""
+
+    handle: Any
+    rows: int
+
+
+class Session:
+    """One program in training: the backend's state, the number of updates and the learning rate.
+
+    The state lives where the backend works. It is copied there when first needed and back when somebody asks, so a loop
+    over epochs moves nothing. Every method may be called from any thread; a call waits for the one under way.
+
+    Args:
+        program: what to run.
+        backend: "numba" or "jax".
+        precision: "float32" or "float64".
+        host: the state to start from.
+        seed: of the order of rows and of dropout.
+        optimizer: None for a model that is not to be trained.
+        penalties: float64[parameters, 2], L1 and L2 of each parameter.
+        metrics: the streamed ones in the order of `program.metrics`, others anywhere between.
+        on_nonfinite: "raise" to stop at a loss that is NaN or infinite, "ignore" to go on.
+        iterations: updates made so far.
+        epochs_trained: orders of the rows used so far.
+        learning_rate: in place of the optimizer's own, if that is a number.
+        executor: runs the program; by default one of `backend`.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        backend: str,
+        precision: str,
+        host: HostState,
+        seed: int,
+        optimizer: Optimizer | None,
+        penalties: NDArray[np.float64],
+        metrics: Sequence[MetricEntry] = (),
+        on_nonfinite: str = "raise",
+        iterations: int = 0,
+        epochs_trained: int = 0,
+        learning_rate: float | None = None,
+        executor: Executor | None = None,
+    ) -> None:
+        if on_nonfinite not in ON_NONFINITE:
+            raise ValueError(f"on_nonfinite must be 'raise' or 'ignore', got {on_nonfinite!r}.")
+        self.program = program
+        self.backend = backend
+        self.precision = precision
+        self.dtype: np.dtype[Any] = np.dtype(precision)
+        self.executor = get_backend(backend).executor(program, precision) if executor is None else executor
+        self.seed = seed
+        self.key = root_key(seed)
+        self.optimizer = optimizer
+        self.penalties = np.asarray(penalties, dtype=np.float64).reshape(len(program.parameters), 2)
+        self.metrics = tuple(metrics)
+        self.on_nonfinite = on_nonfinite
+        self.iterations = iterations
+        self.epochs_trained = epochs_trained
+        self._rate = None if optimizer is None else LearningRate(optimizer.learning_rate, learning_rate)
+        self._host: HostState | None = self._checked(host)
+        self._state: Any = None
+        self._lock = threading.Lock()
+        self._queue = threading.Lock()
+
+    # ---- state
+
+    @property
+    def state(self) -> HostState:
+        """The state as NumPy arrays, copied from the backend if training changed it; not to be written to."""
+        with self._turn():
+            return self._pulled()
+
+    def set_state(self, host: HostState) -> None:
+        """Replace parameters and slots."""
+        host = self._checked(host)
+        with self._turn():
+            self._host, self._state = host, None
+
+    def set_params(self, params: Array) -> None:
+        """Replace the flat parameter vector and keep the slots."""
+        with self._turn():
+            host = self._checked(HostState(params, self._pulled().slots))
+            self._host, self._state = host, None
+
+    def overwrite_with_average(self) -> None:
+        """Make the trainable weights their moving average, as Keras does at the end of `fit` with `use_ema=True`.
+
+        Training that continues later starts from the average. Does nothing without an average or before the first update.
+        """
+        update = self.program.update
+        if update is None or "ema" not in update.flags or self.iterations == 0:
+            return
+        with self._turn():
+            host = self._pulled()
+            params = host.params.copy()
+            for parameter in self.program.parameters:
+                if parameter.trainable:
+                    part = slice(parameter.offset, parameter.offset + parameter.size)
+                    params[part] = host.slots[-1, part]
+            self._host, self._state = HostState(params, host.slots), None
+
+    # ---- learning rate
+
+    @property
+    def learning_rate(self) -> float:
+        """The learning rate of the next update; settable unless the optimizer follows a schedule."""
+        return self._learning_rate.at(self.iterations)
+
+    @learning_rate.setter
+    def learning_rate(self, value: float) -> None:
+        self._learning_rate.set(value)
+
+    @property
+    def scheduled(self) -> bool:
+        """Whether the learning rate is a function of the number of updates."""
+        return self._rate is not None and self._rate.scheduled
+
+    @property
+    def _learning_rate(self) -> LearningRate:
+        if self._rate is None:
+            raise ValueError("the model has no optimizer and so no learning rate; compile it with one.")
+        return self._rate
+
+    # ---- work
+
+    def put(self, x: Array, y: Array | None = None, weights: Array | None = None) -> PlacedData:
+        """Give matrices as `fastann.training.data` makes them to the backend."""
+        return PlacedData(self.executor.put_data(x, y, weights), len(x))
+
+    def train(
+        self,
+        data: PlacedData,
+        order: NDArray[np.int64] | None,
+        batch_size: int,
+        collect_outputs: bool = False,
+        stop_at_nonfinite: bool | None = None,
+    ) -> Record:
+        """Take one update for each batch of the rows that `order` names (all rows, in order, if it is None).
+
+        Args:
+            data: rows, with targets.
+            order: int64[n].
+            batch_size: rows an update; the last one may have fewer.
+            collect_outputs: also return what the network put out.
+            stop_at_nonfinite: by default whether `on_nonfinite` is "raise".
+        """
+        rows = data.rows if order is None else len(order)
+        with self._turn():
+            steps = Steps(
+                order=order,
+                batch_size=batch_size,
+                first_step=self.iterations,
+                coefficients=self._coefficients(-(-rows // batch_size)),
+                penalties=self.penalties,
+                key=self.key,
+                collect_outputs=collect_outputs,
+                stop_at_nonfinite=self.on_nonfinite == "raise" if stop_at_nonfinite is None else stop_at_nonfinite,
+            )
+            state = self._placed()
+            self._host = None
+            self._state, record = self.executor.train(state, data.handle, steps)
+            self.iterations += record.completed
+        return record
+
+    def evaluate(self, data: PlacedData, batch_size: int, collect_outputs: bool = False) -> Record:
+        """Run all rows forward, without dropout, and return losses and metrics."""
+        with self._turn():
+            return self.executor.evaluate(self._placed(), data.handle, batch_size, self.penalties, collect_outputs)
+
+    def predict(self, x: Array, batch_size: int) -> Array:
+        """Return float[N, output columns]."""
+        with self._turn():
+            return self.executor.predict(self._placed(), x, batch_size)
+
+    def gradients(self, data: PlacedData) -> tuple[float, Array]:
+        """Return loss and gradient float[P] of all rows as one batch, penalties included, without dropout."""
+        with self._turn():
+            return self.executor.gradients(self._placed(), data.handle, self.penalties)
+
+    # ---- inside a turn
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Hold the session; whoever came first is served first, so that a training loop starves nobody."""
+        with self._queue:
+            self._lock.acquire()
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    def _coefficients(self, steps: int) -> NDArray[np.float64]:
+        if self.optimizer is None:
+            raise ValueError("the model has no optimizer; compile it with one before training.")
+        rates = self._learning_rate.over(self.iterations, steps)
+        return self.optimizer.coefficients(self.iterations, rates)
+
+    def _placed(self) -> Any:
+        if self._state is None:
+            assert self._host is not None
+            self._state = self.executor.put_state(self._host)
+        return self._state
+
+    def _pulled(self) -> HostState:
+        if self._host is None:
+            self._host = self.executor.get_state(self._state)
+        return self._host
+
+    def _checked(self, host: HostState) -> HostState:
+        """Return a copy of `host` in the session's precision."""
+        count = self.program.parameter_count
+        slots = 0 if self.program.update is None else len(self.program.update.slots)
+        params = np.array(host.params, dtype=self.dtype)
+        if params.shape != (count,):
+            raise ValueError(f"the model has {count} parameters, got a vector of shape {params.shape}.")
+        state = np.array(host.slots, dtype=self.dtype)
+        if state.shape != (slots, count):
+            raise ValueError(f"the optimizer's state must have shape {(slots, count)}, got {state.shape}.")
+        return HostState(params, state)
