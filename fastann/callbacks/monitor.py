@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import Any
 
@@ -13,7 +14,7 @@ MODES = ("auto", "min", "max")
 _GROWING = ("accuracy", "acc", "auc", "precision", "recall", "f1", "f1_score", "r2", "r2_score", "cosine_similarity")
 
 #: Ends of names that shrink as a model gets better.
-_SHRINKING = ("loss", "error", "mse", "mae", "rmse", "mape", "msle", "crossentropy", "hinge", "log_cosh", "logcosh",
+_SHRINKING = ("loss", "error", "huber", "mse", "mae", "rmse", "mape", "msle", "crossentropy", "hinge", "log_cosh", "logcosh",
               "poisson", "kl_divergence", "kld", "ce", "bce", "cce")  # fmt: skip
 
 
@@ -54,9 +55,9 @@ class MonitorCallback(Callback):
         return float(logs[self.monitor])
 
     def is_better(self, value: float, reference: float | None) -> bool:
-        """Return whether `value` beats `reference` by more than `min_delta`; anything beats None, and NaN nothing."""
-        if reference is None:
-            return True
+        """Return whether `value` beats `reference` by more than `min_delta`; any number beats None and NaN, NaN nothing."""
+        if reference is None or math.isnan(reference):
+            return not math.isnan(value)
         if self.grows:
             return value - self.min_delta > reference
         return value + self.min_delta < reference
