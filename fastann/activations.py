@@ -201,7 +201,7 @@ class Activation(Spec):
         alpha: the slope below zero of relu and leaky_relu, the scale of elu; None takes the default (0, 0.2, 1).
 
     >>> float(Activation("leaky_relu", 0.1)(-2.0))
-    -0.20000000298023224
+    -0.2
     """
 
     name: str
@@ -255,4 +255,6 @@ def get(identifier: Any) -> Activation:
     for name, function in _FUNCTIONS.items():
         if identifier is function:
             return Activation(name)
-    raise TypeError(f"an activation must be a name, an Activation or a function of fastann.activations, got {identifier!r}.")
+    raise TypeError(
+        f"an activation must be a name, an Activation or a function of fastann.activations, got {identifier!r}."
+    )

@@ -38,7 +38,9 @@ class Spec:
     def get_config(self) -> dict[str, Any]:
         """Return the fields as a dictionary that `json` can write; `from_config` makes an equal object of it."""
         assert is_dataclass(self)
-        return {f.name: _plain(getattr(self, f.name), f"{type(self).__name__}.{f.name}") for f in fields(self) if f.init}
+        return {
+            f.name: _plain(getattr(self, f.name), f"{type(self).__name__}.{f.name}") for f in fields(self) if f.init
+        }
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Any:
@@ -72,7 +74,11 @@ def deserialize(data: Mapping[str, Any], registry: Mapping[str, type]) -> Any:
     Raises:
         ValueError: the description is malformed or names a class that is not there.
     """
-    if not isinstance(data, Mapping) or set(data) != {"class_name", "config"} or not isinstance(data["config"], Mapping):
+    if (
+        not isinstance(data, Mapping)
+        or set(data) != {"class_name", "config"}
+        or not isinstance(data["config"], Mapping)
+    ):
         raise ValueError(f"expected a description with class_name and config, got {str(data)[:80]!r}.")
     name = data["class_name"]
     if not isinstance(name, str) or name not in registry:
