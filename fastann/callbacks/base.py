@@ -14,8 +14,8 @@ class Callback:
     known at that moment: running means within an epoch, the results of an epoch at its end. What a callback adds to the
     logs of an epoch, the callbacks behind it and `History` see too.
 
-    A callback without batch methods costs nothing: whole epochs run in one call of the kernels. With one, every batch is
-    a call of its own.
+    A callback without batch methods costs nothing: whole epochs run in one call of the kernels. With one, every batch
+    is a call of its own.
 
     Attributes:
         model: the model at work.
@@ -96,7 +96,8 @@ class Callback:
     def on_nonfinite_loss(self, batch: int, logs: Logs | None = None) -> None:
         """Tell that a batch had a loss of NaN or infinity, before its update; fastann's own method.
 
-        A callback that overrides this takes over from `on_nonfinite="raise"`: no error is raised, and the epoch ends here.
+        A callback that overrides this takes over from `on_nonfinite="raise"`: no error is raised, and the epoch ends
+        here.
         """
 
     def overrides(self, method: str) -> bool:

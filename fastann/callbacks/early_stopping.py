@@ -13,8 +13,8 @@ class EarlyStopping(MonitorCallback):
 
     Which weights are restored: those that the best value was measured with. A value of the validation belongs to the
     weights at the end of its epoch. The training loss is measured while the weights change; it belongs to the weights
-    before the update if the whole epoch is one batch, and is otherwise a mean over all weights of the epoch, the last of
-    which are kept (as in Keras).
+    before the update if the whole epoch is one batch, and is otherwise a mean over all weights of the epoch, of which
+    the last are kept (as in Keras).
 
     Args:
         monitor: a key of `History.history`.

@@ -35,6 +35,6 @@ class History(Callback):
             self.history.setdefault(key, []).append(value)
 
     def add_partial_epoch(self, epoch: int, logs: Logs) -> None:
-        """Record an epoch that was cut short: what it did not come to measure is NaN, so that all lists stay equally long."""
+        """Record an epoch that was cut short; what it did not measure is NaN, so that all lists are equally long."""
         missing = {key: float("nan") for key in self.history if key not in logs}
         self.on_epoch_end(epoch, {**logs, **missing})

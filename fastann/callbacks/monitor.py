@@ -14,8 +14,8 @@ MODES = ("auto", "min", "max")
 _GROWING = ("accuracy", "acc", "auc", "precision", "recall", "f1", "f1_score", "r2", "r2_score", "cosine_similarity")
 
 #: Ends of names that shrink as a model gets better.
-_SHRINKING = ("loss", "error", "huber", "mse", "mae", "rmse", "mape", "msle", "crossentropy", "hinge", "log_cosh", "logcosh",
-              "poisson", "kl_divergence", "kld", "ce", "bce", "cce")  # fmt: skip
+_SHRINKING = ("loss", "error", "huber", "mse", "mae", "rmse", "mape", "msle", "crossentropy", "hinge", "log_cosh",
+              "logcosh", "poisson", "kl_divergence", "kld", "ce", "bce", "cce")  # fmt: skip
 
 
 class MonitorCallback(Callback):
@@ -55,7 +55,7 @@ class MonitorCallback(Callback):
         return float(logs[self.monitor])
 
     def is_better(self, value: float, reference: float | None) -> bool:
-        """Return whether `value` beats `reference` by more than `min_delta`; any number beats None and NaN, NaN nothing."""
+        """Return whether `value` beats `reference` by more than `min_delta`; numbers beat None and NaN, NaN nothing."""
         if reference is None or math.isnan(reference):
             return not math.isnan(value)
         if self.grows:
@@ -71,7 +71,8 @@ class MonitorCallback(Callback):
         grows = _direction(key, _metric(self.model, key))
         if grows is None:
             raise ValueError(
-                f"{type(self).__name__} cannot tell whether {self.monitor!r} should grow or shrink; pass mode='min' or mode='max'."
+                f"{type(self).__name__} cannot tell whether {self.monitor!r} should grow or shrink; "
+                "pass mode='min' or mode='max'."
             )
         return grows
 

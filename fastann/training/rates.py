@@ -38,7 +38,8 @@ class LearningRate:
         """
         if self._function is not None:
             raise TypeError(
-                "learning_rate cannot be set while the optimizer follows a schedule; compile the model with a number instead."
+                "learning_rate cannot be set while the optimizer follows a schedule; "
+                "compile the model with a number instead."
             )
         if isinstance(value, bool | str | bytes) or np.ndim(value) != 0:
             raise TypeError(f"learning_rate must be a number, got {value!r}.")
@@ -67,5 +68,7 @@ class LearningRate:
             rates = np.array([float(self._function(step)) for step in range(first, first + steps)], dtype=np.float64)
         if not np.isfinite(rates).all():
             step = first + int(np.flatnonzero(~np.isfinite(rates))[0])
-            raise ValueError(f"the learning-rate schedule must return finite numbers, got {rates[step - first]} at step {step}.")
+            raise ValueError(
+                f"the learning-rate schedule must return finite numbers, got {rates[step - first]} at step {step}."
+            )
         return rates

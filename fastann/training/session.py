@@ -28,8 +28,8 @@ ON_NONFINITE = ("raise", "ignore")
 class MetricEntry:
     """One metric of a compiled model.
 
-    Those whose `metric.op` is not None stand in `program.metrics`, in this order; the others are computed in Python from
-    what the network puts out.
+    Those whose `metric.op` is not None stand in `program.metrics`, in this order; the others are computed in Python
+    from what the network puts out.
 
     Attributes:
         key: its name in `History`.
@@ -139,7 +139,8 @@ class Session:
     def overwrite_with_average(self) -> None:
         """Make the trainable weights their moving average, as Keras does at the end of `fit` with `use_ema=True`.
 
-        Training that continues later starts from the average. Does nothing without an average or before the first update.
+        Training that continues later starts from the average. Without an average, and before the first update,
+        nothing happens.
         """
         update = self.program.update
         if update is None or "ema" not in update.flags or self.iterations == 0:

@@ -1,0 +1,160 @@
+"""From arrays to the matrices that backends read: one row a sample, C-contiguous, in the precision of the program."""
+
+from __future__ import annotations
+
+import mmap
+import os
+from dataclasses import dataclass, replace
+from math import prod
+from typing import Any
+
+import numpy as np
+from fastann_kernels.backend import Array
+from fastann_kernels.program import Program
+
+Shape = tuple[int, ...]
+
+#: Bytes looked at together when values are checked.
+CHECK_BYTES = 1 << 22
+
+
+def copy_limit() -> int:
+    """Return the bytes above which a memory map of another type is converted piece by piece: a quarter of the memory."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4
+    except (AttributeError, OSError, ValueError):
+        return 1 << 31
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Rows ready for a backend.
+
+    Attributes:
+        x: (N, input columns), of the program's type or uint8; or, if `deferred`, an array (N, ...) to be converted piece by
+            piece.
+        y: (N, target columns), or None.
+        weights: (N, outputs), or None.
+        deferred: whether `x` is still to be converted.
+    """
+
+    x: Array
+    y: Array | None = None
+    weights: Array | None = None
+    deferred: bool = False
+
+    @property
+    def rows(self) -> int:
+        """N."""
+        return len(self.x)
+
+    def part(self, first: int, last: int) -> Dataset:
+        """Return rows first to last - 1, without a copy."""
+        y = None if self.y is None else self.y[first:last]
+        weights = None if self.weights is None else self.weights[first:last]
+        return replace(self, x=self.x[first:last], y=y, weights=weights)
+
+
+def inputs(given: Array, program: Program, dtype: np.dtype[Any], name: str = "x") -> tuple[Array, bool]:
+    """Return the matrix of the network's inputs, and whether it is still to be converted piece by piece.
+
+    A memory map of the right type and layout stays one; a large one of another type is returned as it is. uint8 stays
+    uint8.
+
+    Args:
+        given: as `read_array` returns it.
+        program: says how many columns there are, and in which shape.
+        dtype: of the program.
+        name: what messages call the array.
+
+    Raises:
+        ValueError: the shape does not fit, or a value is NaN, infinite or too large for `dtype`.
+    """
+    shape = program.values[program.inputs[0]].shape if len(program.inputs) == 1 else (program.input_columns,)
+    _check_shape(given.shape, shape, name)
+    wanted = given.dtype if given.dtype == np.uint8 else dtype
+    if _is_mapped(given) and not _fits(given, wanted) and len(given) * prod(shape) * wanted.itemsize > copy_limit():
+        for first in range(0, len(given), _rows_at_once(given)):
+            piece = given[first : first + _rows_at_once(given)]
+            check_finite(matrix(piece, wanted), piece, name, first)
+        return given, True
+    made = matrix(given, wanted)
+    check_finite(made, given, name)
+    return made, False
+
+
+def matrix(given: Array, dtype: np.dtype[Any]) -> Array:
+    """Return `given` (N, ...) as a C-contiguous, aligned matrix (N, columns) of `dtype`; no copy if it is one."""
+    flat = given.reshape(len(given), -1)
+    if _fits(flat, dtype):
+        return flat
+    with np.errstate(over="ignore", invalid="ignore"):
+        # a contiguous array of the right type can still lie at an odd address
+        return np.require(flat, dtype, ["C", "A"])
+
+
+def check_finite(made: Array, given: Array, name: str, first_row: int = 0) -> None:
+    """Raise ValueError, with the place, if a value of a matrix is NaN or infinite.
+
+    Args:
+        made: the matrix.
+        given: what it was made of, to tell a missing value from one that is too large.
+        name: what messages call the array.
+        first_row: row number of the first row.
+    """
+    if given.dtype.kind in "biu":
+        return
+    step = _rows_at_once(made)
+    for first in range(0, len(made), step):
+        chunk = made[first : first + step]
+        with np.errstate(all="ignore"):
+            # one pass over memory; an infinite sum may still come from finite values
+            clean = np.isfinite(chunk.sum()) or np.isfinite(chunk).all()
+        if not clean:
+            row, column = (int(i) for i in np.argwhere(~np.isfinite(chunk))[0])
+            value = given[first + row].reshape(-1)[column]
+            where = f"row {first_row + first + row}" + (f", column {column}" if made.shape[1] > 1 else "")
+            if np.isfinite(value):
+                raise ValueError(
+                    f"{name} must fit into {made.dtype}, got {value} in {where}; scale the data or use precision='float64'."
+                )
+            raise ValueError(f"{name} must be finite, got {value} in {where}; fill or drop missing values.")
+
+
+def same_rows(given: Array, rows: int, name: str, other: str) -> None:
+    """Raise ValueError unless an array has `rows` rows."""
+    if len(given) != rows:
+        raise ValueError(f"{name} must have as many rows as {other}, {rows}, got {len(given)}.")
+
+
+def _check_shape(given: Shape, shape: Shape, name: str) -> None:
+    """Raise ValueError unless rows of `given` are rows of `shape`, give or take a last axis of length 1."""
+    row = given[1:]
+    if row == shape or (*row, 1) == shape or row == (*shape, 1):
+        return
+    if prod(row) == prod(shape):
+        hint = f"reshape it: {name}.reshape({', '.join(map(str, (-1, *shape)))})"
+        hint += ", or begin the model with Flatten" if len(shape) == 1 < len(row) else ""
+    elif len(row) == 0 and prod(shape) == given[0]:
+        hint = f"for a single row use {name}.reshape({', '.join(map(str, (1, *shape)))})"
+    else:
+        hint = "give the first layer the shape of the data, or select the columns it was made for"
+    wanted = f"({', '.join(['rows', *map(str, shape)])})"
+    raise ValueError(f"{name} must have shape {wanted}, got {given}; {hint}.")
+
+
+def _fits(given: Array, dtype: np.dtype[Any]) -> bool:
+    return bool(given.dtype == dtype and given.flags.c_contiguous and given.flags.aligned)
+
+
+def _rows_at_once(array: Array) -> int:
+    return max(1, int(CHECK_BYTES // max(1, array[:1].nbytes)))
+
+
+def _is_mapped(array: Any) -> bool:
+    """Return whether the bytes of an array lie in a file."""
+    while array is not None:
+        if isinstance(array, np.memmap | mmap.mmap):
+            return True
+        array = getattr(array, "base", None)
+    return False
