@@ -43,8 +43,8 @@ def _refuse(given: Any, name: str) -> None:
         raise TypeError(f"{name} must be an array, a list or a table, got None.")
     if isinstance(given, tuple):
         raise TypeError(
-            f"{name} must be one array, list or table, got a tuple of {len(given)}; pass inputs and targets as arguments "
-            "of their own: fit(x, y)."
+            f"{name} must be one array, list or table, got a tuple of {len(given)}; "
+            "pass inputs and targets as two arguments: fit(x, y)."
         )
     if isinstance(given, Mapping | str | bytes | set | frozenset):
         raise TypeError(f"{name} must be one array, list or table, got {type(given).__name__}.")

@@ -19,7 +19,7 @@ CHECK_BYTES = 1 << 22
 
 
 def copy_limit() -> int:
-    """Return the bytes above which a memory map of another type is converted piece by piece: a quarter of the memory."""
+    """Return the bytes above which a memory map of another type is converted in pieces: a quarter of the memory."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4
     except (AttributeError, OSError, ValueError):
@@ -31,8 +31,8 @@ class Dataset:
     """Rows ready for a backend.
 
     Attributes:
-        x: (N, input columns), of the program's type or uint8; or, if `deferred`, an array (N, ...) to be converted piece by
-            piece.
+        x: (N, input columns), of the program's type or uint8; or, if `deferred`, an array (N, ...) to be converted in
+            pieces.
         y: (N, target columns), or None.
         weights: (N, outputs), or None.
         deferred: whether `x` is still to be converted.
@@ -116,7 +116,8 @@ def check_finite(made: Array, given: Array, name: str, first_row: int = 0) -> No
             where = f"row {first_row + first + row}" + (f", column {column}" if made.shape[1] > 1 else "")
             if np.isfinite(value):
                 raise ValueError(
-                    f"{name} must fit into {made.dtype}, got {value} in {where}; scale the data or use precision='float64'."
+                    f"{name} must fit into {made.dtype}, got {value} in {where}; "
+                    "scale the data or use precision='float64'."
                 )
             raise ValueError(f"{name} must be finite, got {value} in {where}; fill or drop missing values.")
 

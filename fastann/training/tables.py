@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -44,9 +45,7 @@ def _column_of(given: Any) -> Any:
     """Return the one-column objects that narwhals does not know as those it does."""
     module, kind = type(given).__module__.partition(".")[0], type(given).__name__
     if module == "pyarrow" and kind.endswith("Array") and kind != "ChunkedArray":
-        import pyarrow as pa
-
-        return pa.chunked_array([given])
+        return importlib.import_module("pyarrow").chunked_array([given])
     if module == "pandas" and kind.endswith("Index"):
         return given.to_series()
     return given

@@ -90,5 +90,6 @@ def _check_probabilities(made: Array, op: str, name: str) -> None:
     if low < 0 or high > 1:
         wrong = low if low < 0 else high
         raise ValueError(
-            f"{name} must lie between 0 and 1 for loss {op!r}, got {wrong:g}; recode the classes or choose another loss."
+            f"{name} must lie between 0 and 1 for loss {op!r}, got {wrong:g}; "
+            "recode the classes or choose another loss."
         )
