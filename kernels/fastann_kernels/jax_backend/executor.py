@@ -1,0 +1,260 @@
+"""The JAX executor: the compiled functions of one program, and the traffic between host and device."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import lru_cache
+from importlib.metadata import version
+from typing import Any
+
+import jax
+import numpy as np
+from numpy.typing import NDArray
+
+from fastann_kernels.backend import PRECISIONS, Array, HostState, Record, Steps, UnsupportedProgram
+from fastann_kernels.jax_backend import activations, interpreter, losses, metrics, updates
+from fastann_kernels.jax_backend.interpreter import Data, Outcome, State
+from fastann_kernels.program import Program
+
+#: Batches that `predict` runs in one call; the rest runs one by one, so that two compilations serve any length.
+PREDICT_GROUP = 64
+
+
+class JaxExecutor:
+    """One program in one precision; see `fastann_kernels.backend.Executor`.
+
+    A function is compiled once for each number of rows it visits, batch size and set of flags; all else is an argument.
+    `traces` counts the compilations by name.
+    """
+
+    def __init__(self, program: Program, precision: str) -> None:
+        self.program = program
+        self.precision = precision
+        self.dtype = np.dtype(precision)
+        self.traces: Counter[str] = Counter()
+        sizes = ("rows", "batch_size", "collect")
+        self._train = self._compile(interpreter.train, sizes)
+        # In place means half the memory, and no state to come back to after a non-finite loss.
+        self._train_in_place = self._compile(interpreter.train, sizes, donated=("state",))
+        self._evaluate = self._compile(interpreter.evaluate, sizes[1:])
+        self._predict = self._compile(interpreter.predict)
+        self._gradients = self._compile(interpreter.loss_and_gradient)
+
+    def put_state(self, host: HostState) -> State:
+        """Copy `host` to the device."""
+        with self._settings():
+            params, slots = (jax.device_put(self._array(a), may_alias=False) for a in (host.params, host.slots))
+        return State(params, slots)
+
+    def get_state(self, state: State) -> HostState:
+        """Return a copy of `state` as NumPy arrays."""
+        params, slots = jax.device_get(state)
+        return HostState(np.array(params), np.array(slots))
+
+    def put_data(self, x: Array, y: Array | None = None, weights: Array | None = None) -> Data:
+        """Bring a data set to the device; on a CPU aligned arrays are shared, not copied. uint8 stays uint8."""
+        y = np.zeros((len(x), 0), self.dtype) if y is None else self._array(y)
+        with self._settings():
+            shares = None if weights is None else jax.device_put(self._array(weights))
+            return Data(jax.device_put(self._inputs(x)), jax.device_put(y), shares)
+
+    def train(self, state: State, data: Data, steps: Steps) -> tuple[State, Record]:
+        """Run the steps and return the new state with the record."""
+        if self.program.update is None:
+            raise ValueError("expected a program with an update rule, got None: lower the model with an optimizer.")
+        rows = data.x.shape[0] if steps.order is None else len(steps.order)
+        if rows == 0:
+            return state, self._nothing(steps.collect_outputs)
+        with self._settings():
+            arguments = self._arguments(data, steps)
+            run = self._train if steps.stop_at_nonfinite else self._train_in_place
+            new, outcome = self._run_steps(run, state, rows, steps, arguments)
+            finite = np.isfinite(outcome.loss)
+            if not steps.stop_at_nonfinite or finite.all():
+                return new, self._record(outcome, rows, steps.batch_size)
+            # The steps before the bad one are made again, so that a good run pays for no test in each step.
+            good = int(np.argmin(finite))
+            if good:
+                state, _ = self._run_steps(run, state, good * steps.batch_size, steps, arguments)
+        rows = min((good + 1) * steps.batch_size, rows)
+        return state, replace(self._record(_first(outcome, good + 1, rows), rows, steps.batch_size), completed=good)
+
+    def evaluate(
+        self,
+        state: State,
+        data: Data,
+        batch_size: int,
+        penalties: NDArray[np.float64],
+        collect_outputs: bool = False,
+    ) -> Record:
+        """Run every row forward, in order and without dropout."""
+        rows = data.x.shape[0]
+        if rows == 0:
+            return self._nothing(collect_outputs)
+        with self._settings():
+            outcome = self._evaluate(
+                params=state.params,
+                data=data,
+                penalties=jax.device_put(self._array(penalties)),
+                batch_size=min(batch_size, rows),
+                collect=collect_outputs,
+            )
+            return self._record(jax.device_get(outcome), rows, batch_size)
+
+    def predict(self, state: State, x: Array, batch_size: int) -> Array:
+        """Return float[N, output columns]. Short batches are filled up with zeros rather than compiled anew."""
+        rows = len(x)
+        size = min(batch_size, 1 << max(rows - 1, 0).bit_length())
+        result = np.empty((rows, self.program.output_columns), self.dtype)
+        start = 0
+        with self._settings():
+            while start < rows:
+                batches = PREDICT_GROUP if rows - start >= PREDICT_GROUP * size else 1
+                part = self._inputs(x[start : start + batches * size])
+                count = len(part)
+                if count < size:
+                    part = np.concatenate([part, np.zeros((size - count, *part.shape[1:]), part.dtype)])
+                block = jax.device_put(part.reshape(batches, size, -1))
+                out = jax.device_get(self._predict(params=state.params, x=block))
+                result[start : start + count] = out.reshape(batches * size, -1)[:count]
+                start += count
+        return result
+
+    def gradients(
+        self, state: State, data: Data, penalties: NDArray[np.float64], key: tuple[int, int] | None = None
+    ) -> tuple[float, Array]:
+        """Return loss and gradient float[P] of all rows as one batch; dropout only if a key is given (as in step 0)."""
+        with self._settings():
+            host = (self._array(penalties), None if key is None else _words(key))
+            numbers, words = jax.device_put(host)
+            found = self._gradients(params=state.params, data=data, penalties=numbers, key=words)
+            loss, gradient = jax.device_get(found)
+        return float(loss), np.array(gradient)
+
+    def _compile(
+        self, function: Callable[..., Any], static: tuple[str, ...] = (), donated: tuple[str, ...] = ()
+    ) -> Callable[..., Any]:
+        """Jit `function` of this program; its arguments are given by name."""
+
+        def traced(**arguments: Any) -> Any:
+            self.traces[function.__name__] += 1
+            return function(self.program, **arguments)
+
+        return jax.jit(traced, static_argnames=static, donate_argnames=donated)
+
+    @contextmanager
+    def _settings(self) -> Iterator[None]:
+        """Make the call independent of JAX's configuration, which stays as it is; tracing happens inside, too."""
+        with jax.enable_x64(self.precision == "float64"), jax.numpy_rank_promotion("allow"):
+            yield
+
+    def _array(self, values: Array) -> Array:
+        return np.asarray(values, self.dtype)
+
+    def _inputs(self, x: Array) -> Array:
+        return np.asarray(x) if x.dtype == np.uint8 else self._array(x)
+
+    def _arguments(self, data: Data, steps: Steps) -> dict[str, Any]:
+        """Bring what the steps need to the device."""
+        assert self.program.update is not None
+        host = {
+            "order": None if steps.order is None else steps.order.astype(np.int32),
+            "coefficients": self._array(updates.prepare(self.program.update, steps.coefficients)),
+            "penalties": self._array(steps.penalties),
+            "key": _words(steps.key),
+            "first_step": np.uint32(steps.first_step & 0xFFFFFFFF),
+        }
+        return {"data": data, **jax.device_put(host)}
+
+    def _run_steps(
+        self, run: Callable[..., Any], state: State, rows: int, steps: Steps, arguments: dict[str, Any]
+    ) -> tuple[State, Outcome]:
+        """Train on the first `rows` rows of the order and wait for the result."""
+        size, collect = min(steps.batch_size, rows), steps.collect_outputs
+        new, outcome = run(state=state, rows=rows, batch_size=size, collect=collect, **arguments)
+        for array in new:
+            array.block_until_ready()
+        return new, jax.device_get(outcome)
+
+    def _record(self, outcome: Outcome, rows: int, batch_size: int) -> Record:
+        """Turn the outcome of steps that visited `rows` rows into float64 arrays of the caller's own."""
+        steps = len(outcome.loss)
+        sizes = np.full(steps, batch_size, np.int64)
+        sizes[-1] = rows - (steps - 1) * batch_size
+        return Record(
+            losses=np.array(outcome.loss, np.float64),
+            rows=sizes,
+            metric_sums=np.array(outcome.metric_sums, np.float64),
+            metric_weights=np.array(outcome.metric_weights, np.float64),
+            parts=np.array(outcome.parts, np.float64),
+            outputs=None if outcome.outputs is None else np.array(outcome.outputs),
+            completed=steps,
+        )
+
+    def _nothing(self, collect: bool) -> Record:
+        """Return the record of no steps."""
+        program = self.program
+        parts, sums, weights = (np.zeros((0, len(of))) for of in (program.losses, program.metrics, program.metrics))
+        outputs = np.zeros((0, program.output_columns), self.dtype) if collect else None
+        return Record(np.zeros(0), np.zeros(0, np.int64), sums, weights, parts, outputs)
+
+
+class JaxBackend:
+    """See `fastann_kernels.backend.Backend`."""
+
+    name = "jax"
+
+    def executor(self, program: Program, precision: str = "float32") -> JaxExecutor:
+        """Prepare `program`; the same program in the same precision gives the same executor, already compiled."""
+        if precision not in PRECISIONS:
+            raise ValueError(f"precision must be one of {', '.join(map(repr, PRECISIONS))}, got {precision!r}.")
+        return _executor(program, precision)
+
+    def describe(self) -> dict[str, Any]:
+        """Return versions, platform, devices and JAX's own 64-bit setting (which float64 here does not need)."""
+        return {
+            "jax": jax.__version__,
+            "jaxlib": version("jaxlib"),
+            "platform": jax.default_backend(),
+            "devices": [f"{device.platform}:{device.id} ({device.device_kind})" for device in jax.devices()],
+            "x64": bool(jax.config.jax_enable_x64),  # type: ignore[attr-defined]
+        }
+
+
+@lru_cache(maxsize=128)
+def _executor(program: Program, precision: str) -> JaxExecutor:
+    _check(program)
+    return JaxExecutor(program, precision)
+
+
+def _check(program: Program) -> None:
+    """Raise `UnsupportedProgram` if the program holds an operation without a kernel here."""
+    activation = [str(i.get("activation", "linear")) for i in program.instructions if i.op in ("dense", "activation")]
+    used = {
+        "operation": ({i.op for i in program.instructions}, interpreter.OPERATIONS),
+        "activation": (set(activation), activations.FUNCTIONS.keys()),
+        "loss": ({loss.op for loss in program.losses}, losses.OPERATIONS),
+        "metric": ({metric.op for metric in program.metrics}, metrics.OPERATIONS),
+        "update rule": ({program.update.op} if program.update else set(), updates.RULES.keys()),
+    }
+    for kind, (wanted, known) in used.items():
+        if missing := sorted(wanted - known):
+            choice = ", ".join(sorted(known))
+            raise UnsupportedProgram(
+                f"expected a {kind} of the jax backend ({choice}), got {missing[0]!r}: try backend='numba'."
+            )
+
+
+def _words(key: tuple[int, int]) -> tuple[np.uint32, np.uint32]:
+    """Return the two 32-bit words of a root key."""
+    return np.uint32(key[0]), np.uint32(key[1])
+
+
+def _first(outcome: Outcome, steps: int, rows: int) -> Outcome:
+    """Cut the outcome down to its first steps, and the outputs collected to their rows."""
+    loss, parts, sums, weights, outputs = outcome
+    collected = None if outputs is None else outputs[:rows]
+    return Outcome(loss[:steps], parts[:steps], sums[:steps], weights[:steps], collected)

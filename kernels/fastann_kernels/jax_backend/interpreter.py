@@ -1,0 +1,266 @@
+"""A `Program` as pure functions: forward, the loss of a batch, and whole stretches of steps as one `lax.scan`.
+
+The instructions are unrolled at trace time: programs and sizes are Python values, arrays are tracers. In a stretch the
+parameters are a tuple of tensors: XLA on a CPU copies slices of a flat vector in every step.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeVar
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from fastann_kernels.jax_backend.activations import activate
+from fastann_kernels.jax_backend.dense import dense
+from fastann_kernels.jax_backend.dropout import Key, dropout, fold_in
+from fastann_kernels.jax_backend.losses import callable_values, loss_values
+from fastann_kernels.jax_backend.metrics import metric_values
+from fastann_kernels.jax_backend.updates import Slots, update
+from fastann_kernels.program import Instruction, Loss, Metric, Program
+
+Array = jax.Array
+Tensors = tuple[Array, ...]
+Carry = TypeVar("Carry")
+
+OPERATIONS = frozenset({"dense", "activation", "dropout", "reshape"})
+
+
+class State(NamedTuple):
+    """Of a training, on the device: params (P,), slots (S, P)."""
+
+    params: Array
+    slots: Array
+
+
+class Data(NamedTuple):
+    """Rows on the device: x (N, input columns), y (N, target columns), weights (N, outputs) or None."""
+
+    x: Array
+    y: Array
+    weights: Array | None
+
+
+class Outcome(NamedTuple):
+    """Of one batch, or of many with a leading axis: loss with penalties, each loss alone, metrics, network outputs."""
+
+    loss: Array
+    parts: Array
+    metric_sums: Array
+    metric_weights: Array
+    outputs: Array | None
+
+
+def split(program: Program, flat: Array) -> Tensors:
+    """Cut a vector (P,) into the program's tensors."""
+    return tuple(flat[p.offset : p.offset + p.size].reshape(p.shape) for p in program.parameters)
+
+
+def join(program: Program, tensors: Sequence[Array], dtype: jnp.dtype) -> Array:
+    """Put the tensors back into one vector (P,)."""
+    if not tensors:
+        return jnp.zeros((0,), dtype)
+    ordered = sorted(zip(program.parameters, tensors, strict=True), key=lambda pair: pair[0].offset)
+    return jnp.concatenate([tensor.reshape(-1) for _, tensor in ordered])
+
+
+def _stack(values: Sequence[Array], dtype: jnp.dtype) -> Array:
+    return jnp.stack(values) if values else jnp.zeros((0,), dtype)
+
+
+def _run(i: Instruction, x: Array, tensors: Tensors, key: Key | None) -> Array:
+    if i.op == "dense":
+        b = tensors[i.params[1]] if i.get("use_bias") else None
+        return dense(x, tensors[i.params[0]], b, str(i.get("activation", "linear")), float(i.get("alpha")))
+    if i.op == "activation":
+        return activate(str(i.get("activation")), x, float(i.get("alpha")))
+    rate = float(i.get("rate"))
+    if i.op == "dropout" and key is not None and rate > 0:
+        return dropout(x, rate, fold_in(key, int(i.get("stream"))))
+    return x
+
+
+def forward(program: Program, tensors: Tensors, x: Array, key: Key | None, dtype: jnp.dtype) -> dict[int, Array]:
+    """Return every value (B, *shape) by number. x (B, input columns); dropout only if the key of the step is given."""
+    rows, column = x.shape[0], 0
+    values: dict[int, Array] = {}
+    for i in program.inputs:
+        part = x[:, column : column + program.values[i].size].astype(dtype)
+        values[i] = part.reshape(rows, *program.values[i].shape)
+        column += program.values[i].size
+    for instruction in program.instructions:
+        out = _run(instruction, values[instruction.inputs[0]], tensors, key)
+        values[instruction.output] = out.reshape(rows, *program.values[instruction.output].shape)
+    return values
+
+
+def outputs(program: Program, values: dict[int, Array]) -> Array:
+    """Return (B, output columns): the outputs side by side."""
+    rows = [values[i].reshape(values[i].shape[0], -1) for i in program.outputs]
+    return rows[0] if len(rows) == 1 else jnp.concatenate(rows, axis=1)
+
+
+def _target(spec: Loss | Metric, y: Array) -> Array:
+    block = y[:, spec.column : spec.column + math.prod(spec.target_shape)]
+    return block.reshape(y.shape[0], *spec.target_shape)
+
+
+def _weights(spec: Loss | Metric, data: Data, like: Array) -> Array:
+    """Return the sample weights (B, 1...), ready to multiply with values (B, positions...)."""
+    if data.weights is None:
+        return jnp.ones((like.shape[0],) + (1,) * (like.ndim - 1), like.dtype)
+    return data.weights[:, spec.weight_column].reshape(-1, *[1] * (like.ndim - 1))
+
+
+def _part(loss: Loss, values: dict[int, Array], data: Data) -> Array:
+    """sum_i w_i l_i / (B positions)"""
+    p = values[loss.logits if loss.logits >= 0 else loss.prediction]
+    y = _target(loss, data.y)
+    each = callable_values(loss, y, p) if loss.op == "callable" else loss_values(loss, y, p)
+    return each.mean() if data.weights is None else (_weights(loss, data, each) * each).mean()
+
+
+def _metric(metric: Metric, values: dict[int, Array], data: Data) -> tuple[Array, Array]:
+    """Return sum w_i m_i and sum w_i over all positions."""
+    p = values[metric.logits if metric.logits >= 0 else metric.prediction]
+    each = metric_values(metric, _target(metric, data.y), p)
+    if not metric.weighted or data.weights is None:
+        return each.sum(), jnp.asarray(each.size, each.dtype)
+    weights = jnp.broadcast_to(_weights(metric, data, each), each.shape)
+    return (weights * each).sum(), weights.sum()
+
+
+def penalty(program: Program, tensors: Tensors, penalties: Array) -> Array:
+    """l1 sum |w| + l2 sum w^2 over the penalized tensors; `penalties` (parameters, 2)."""
+    total = jnp.zeros((), penalties.dtype)
+    for row, (parameter, w) in enumerate(zip(program.parameters, tensors, strict=True)):
+        if parameter.penalized:
+            total = total + penalties[row, 0] * jnp.abs(w).sum() + penalties[row, 1] * jnp.square(w).sum()
+    return total
+
+
+def batch_loss(
+    tensors: Tensors, program: Program, data: Data, penalties: Array, key: Key | None, collect: bool
+) -> tuple[Array, Outcome]:
+    """Return the loss of one batch, which is what is differentiated, and everything that is recorded of it."""
+    dtype = penalties.dtype
+    values = forward(program, tensors, data.x, key, dtype)
+    parts = [_part(loss, values, data) for loss in program.losses]
+    total = penalty(program, tensors, penalties)
+    for loss, part in zip(program.losses, parts, strict=True):
+        total = total + float(loss.weight) * part
+    metrics = [_metric(metric, values, data) for metric in program.metrics]
+    sums, weights = (_stack([pair[side] for pair in metrics], dtype) for side in (0, 1))
+    collected = outputs(program, values) if collect else None
+    return total, Outcome(total, _stack(parts, dtype), sums, weights, collected)
+
+
+def loss_and_gradient(
+    program: Program, params: Array, data: Data, penalties: Array, key: Key | None
+) -> tuple[Array, Array]:
+    """Return loss and gradient (P,) of `data` as one batch; `key` is that of the run, or None for no dropout."""
+    step_key = None if key is None else fold_in(key, 0)
+    tensors = split(program, params)
+    (loss, _), grads = jax.value_and_grad(batch_loss, has_aux=True)(tensors, program, data, penalties, step_key, False)
+    return loss, join(program, grads, params.dtype)
+
+
+def take(data: Data, order: Array | None, start: Array, size: int) -> Data:
+    """Return the rows order[start : start + size] of `data`, or start : start + size without an order."""
+    rows = None if order is None else lax.dynamic_slice_in_dim(order, start, size)
+
+    def pick(a: Array) -> Array:
+        return lax.dynamic_slice_in_dim(a, start, size) if rows is None else a.at[rows].get(mode="clip")
+
+    return Data(pick(data.x), pick(data.y), None if data.weights is None else pick(data.weights))
+
+
+def over_batches(
+    step: Callable[[Carry, Array, int], tuple[Carry, Outcome]], carry: Carry, rows: int, batch_size: int
+) -> tuple[Carry, Outcome]:
+    """Run step(carry, number of the step, its rows) over `rows` rows; the last step may be short.
+
+    Full batches are one scan, a short one is a step of its own in the same trace, and so is a lone batch.
+    """
+    full, rest = divmod(rows, batch_size)
+    if (full, rest) == (1, 0):
+        full, rest = 0, batch_size
+    stretches: list[Outcome] = []
+    if full:
+        carry, many = lax.scan(lambda c, k: step(c, k, batch_size), carry, jnp.arange(full, dtype=jnp.int32))
+        stretches.append(many._replace(outputs=_rows_first(many.outputs)))
+    if rest:
+        carry, one = step(carry, jnp.asarray(full, jnp.int32), rest)
+        stretches.append(jax.tree.map(lambda a: a[None], one)._replace(outputs=one.outputs))
+    if len(stretches) == 1:
+        return carry, stretches[0]
+    return carry, jax.tree.map(lambda a, b: jnp.concatenate([a, b]), *stretches)
+
+
+def _rows_first(collected: Array | None) -> Array | None:
+    """Join the first two axes, steps and rows."""
+    return None if collected is None else collected.reshape(-1, collected.shape[-1])
+
+
+def train(
+    program: Program,
+    rows: int,
+    batch_size: int,
+    collect: bool,
+    state: State,
+    data: Data,
+    order: Array | None,
+    coefficients: Array,
+    penalties: Array,
+    key: Key,
+    first_step: Array,
+) -> tuple[State, Outcome]:
+    """Train on `rows` rows in the given order: a step is loss, gradient and update of one batch.
+
+    `coefficients` are those of `updates.prepare`, (steps, columns); `first_step` is a uint32 scalar.
+    """
+    rule, dtype = program.update, state.params.dtype
+    if rule is None:
+        raise ValueError("the program has no update rule.")
+    gradient = jax.value_and_grad(batch_loss, has_aux=True)
+
+    def step(
+        carry: tuple[Tensors, tuple[Slots, ...]], k: Array, size: int
+    ) -> tuple[tuple[Tensors, tuple[Slots, ...]], Outcome]:
+        tensors, slots = carry
+        batch = take(data, order, k * batch_size, size)
+        step_key = fold_in(key, first_step + k.astype(jnp.uint32))
+        (_, outcome), grads = gradient(tensors, program, batch, penalties, step_key, collect)
+        row = lax.dynamic_index_in_dim(coefficients, k, keepdims=False)
+        return update(rule, program.parameters, tensors, slots, grads, row), outcome
+
+    by_slot = [split(program, state.slots[s]) for s in range(len(rule.slots))]
+    slots = tuple(tuple(tensors[i] for tensors in by_slot) for i in range(len(program.parameters)))
+    (tensors, slots), outcome = over_batches(step, (split(program, state.params), slots), rows, batch_size)
+    vectors = [join(program, [own[s] for own in slots], dtype) for s in range(len(rule.slots))]
+    moved = jnp.stack(vectors) if vectors else state.slots
+    return State(join(program, tensors, dtype), moved), outcome
+
+
+def evaluate(program: Program, batch_size: int, collect: bool, params: Array, data: Data, penalties: Array) -> Outcome:
+    """Run every row forward in order, without dropout."""
+    tensors = split(program, params)
+
+    def step(carry: None, k: Array, size: int) -> tuple[None, Outcome]:
+        batch = take(data, None, k * batch_size, size)
+        return None, batch_loss(tensors, program, batch, penalties, None, collect)[1]
+
+    return over_batches(step, None, data.x.shape[0], batch_size)[1]
+
+
+def predict(program: Program, params: Array, x: Array) -> Array:
+    """Return (batches, B, output columns) for x (batches, B, input columns), one batch at a time."""
+    tensors = split(program, params)
+
+    def batch(rows: Array) -> Array:
+        return outputs(program, forward(program, tensors, rows, None, params.dtype))
+
+    return batch(x[0])[None] if x.shape[0] == 1 else lax.map(batch, x)
