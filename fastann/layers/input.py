@@ -1,0 +1,50 @@
+"""The entry of a network: the shape of one row of data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from fastann.layers.base import Layer, Shape, check_shape
+from fastann.spec import register
+
+if TYPE_CHECKING:
+    from fastann.lowering import ProgramBuilder
+
+
+@register("layers")
+@dataclass(frozen=True)
+class InputLayer(Layer):
+    """Say what one row of data looks like; computes nothing.
+
+    Args:
+        shape: shape of one row, the batch left out; `input_shape=` is another name for it.
+    """
+
+    input_count = 0
+
+    shape: Shape | None = None
+
+    def __post_init__(self, input_dim: int | None) -> None:
+        super().__post_init__(input_dim)
+        if (self.shape is None) == (self.input_shape is None):
+            raise ValueError("an InputLayer needs the shape of one row, once: InputLayer((30,)).")
+        shape = self.input_shape if self.shape is None else check_shape(self.shape, "shape")
+        self._set(shape=shape, input_shape=None)
+
+    def output_shape(self, *input_shapes: Shape) -> Shape:
+        """Return `shape`."""
+        return check_shape(self.shape, "shape")
+
+    def emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], params: tuple[int, ...]) -> int:
+        """Declare an input of the program."""
+        return builder.input(self.output_shape())
+
+
+def Input(shape: Shape, name: str | None = None) -> InputLayer:  # noqa: N802 - Keras's name
+    """Return the entry of a network whose rows have this shape, the batch left out.
+
+    >>> Input((30,)).shape
+    (30,)
+    """
+    return InputLayer(shape, name=name)
