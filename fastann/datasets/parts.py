@@ -36,6 +36,10 @@ class Scaling:
             return np.divide(x, self.scale.astype(np.float32), dtype=np.float32)
         return ((x - self.mean) / self.scale).astype(np.float32)
 
+    def undo(self, scaled: Array) -> NDArray[np.float64]:
+        """Return what `apply` was given, as float64."""
+        return scaled * self.scale + self.mean
+
 
 def standardise(train: Dataset, *others: Dataset) -> tuple[Dataset, ...]:
     """Scale the columns of `train` (`Scaling.fit`), and those of the others by the same numbers: nothing leaks back.

@@ -120,6 +120,10 @@ class Archive:
     def __contains__(self, name: str) -> bool:
         return name in self._zip.NameToInfo
 
+    def claimed_size(self, name: str) -> int:
+        """Return how many bytes member `name` says it has; `read` makes sure that it does."""
+        return self._zip.NameToInfo[name].file_size
+
     def read(self, name: str, limit: int) -> bytes:
         """Return the bytes of member `name`, at most `limit`, after checking them against their CRC-32.
 

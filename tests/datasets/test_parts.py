@@ -81,6 +81,13 @@ def test_standardise_uses_the_training_part_only() -> None:
     np.testing.assert_allclose(other.x, expected, rtol=1e-5, atol=1e-5)
 
 
+def test_scaling_can_be_undone() -> None:
+    x = np.random.default_rng(0).normal(5, 3, (40, 2))
+    scaling = Scaling.fit(x)
+    np.testing.assert_allclose(scaling.undo(scaling.apply(x)), x, rtol=1e-5)
+    np.testing.assert_allclose(scaling.undo(np.zeros((1, 2))), x.mean(axis=0, keepdims=True))
+
+
 def test_constant_columns_are_only_centred() -> None:
     x = np.full((50, 2), [0.1, 1e9])
     scaled = Scaling.fit(x).apply(x + np.array([0.5, 2.0]))
