@@ -71,7 +71,7 @@ def inputs(given: Array, program: Program, dtype: np.dtype[Any], name: str = "x"
         ValueError: the shape does not fit, or a value is NaN, infinite or too large for `dtype`.
     """
     shape = program.values[program.inputs[0]].shape if len(program.inputs) == 1 else (program.input_columns,)
-    _check_shape(given.shape, shape, name)
+    check_shape(given.shape, shape, name)
     wanted = given.dtype if given.dtype == np.uint8 else dtype
     if _is_mapped(given) and not _fits(given, wanted) and len(given) * prod(shape) * wanted.itemsize > copy_limit():
         for first in range(0, len(given), _rows_at_once(given)):
@@ -128,7 +128,7 @@ def same_rows(given: Array, rows: int, name: str, other: str) -> None:
         raise ValueError(f"{name} must have as many rows as {other}, {rows}, got {len(given)}.")
 
 
-def _check_shape(given: Shape, shape: Shape, name: str) -> None:
+def check_shape(given: Shape, shape: Shape, name: str) -> None:
     """Raise ValueError unless rows of `given` are rows of `shape`, give or take a last axis of length 1."""
     row = given[1:]
     if row == shape or (*row, 1) == shape or row == (*shape, 1):

@@ -1,0 +1,98 @@
+"""Sums over batches, and the numbers for `History` that are made of them."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+from fastann_kernels.backend import Array, Record
+
+from fastann.callbacks.base import Logs
+from fastann.training.session import MetricEntry, Session
+
+
+class Tally:
+    """Running means of loss and metrics.
+
+    loss = sum_k loss_k rows_k / sum_k rows_k;  metric = finalize(sum of values / sum of weights)
+
+    Metrics that the backend does not compute are updated from what the network puts out; they are copies of the
+    model's, so that a validation inside a training disturbs nothing.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._program = session.program
+        self._entries = tuple(
+            entry
+            if entry.streamed
+            else MetricEntry(entry.key, copy.deepcopy(entry.metric), entry.weighted, entry.output)
+            for entry in session.metrics
+        )
+        self.needs_outputs = any(not entry.streamed for entry in self._entries)
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin anew."""
+        count = len(self._program.metrics)
+        self._loss = 0.0
+        self._rows = 0
+        self._sums = np.zeros(count)
+        self._weights = np.zeros(count)
+        for entry in self._entries:
+            if not entry.streamed:
+                entry.metric.reset_state()
+
+    @property
+    def empty(self) -> bool:
+        """Whether no row was counted."""
+        return self._rows == 0
+
+    def add(self, record: Record, steps: int | None = None) -> None:
+        """Count the first `steps` steps of a record, all by default."""
+        rows = record.rows[:steps]
+        with np.errstate(all="ignore"):
+            self._loss += float(record.losses[:steps] @ rows)
+            self._sums += record.metric_sums[:steps].sum(axis=0)
+        self._weights += record.metric_weights[:steps].sum(axis=0)
+        self._rows += int(rows.sum())
+
+    def add_outputs(self, outputs: Array, y: Array, weights: Array | None) -> None:
+        """Count what the network put out for some rows.
+
+        Args:
+            outputs: (rows, output columns).
+            y: (rows, target columns), the rows in the same order.
+            weights: (rows, outputs), or None.
+        """
+        for entry in self._entries:
+            if entry.streamed:
+                continue
+            target, prediction = self._unpacked(entry.output, y, outputs)
+            weight = weights[:, entry.output] if entry.weighted and weights is not None else None
+            entry.metric.update_state(target, prediction, sample_weight=weight)
+
+    def logs(self) -> Logs:
+        """Return "loss" and the metrics, as Python floats."""
+        logs: Logs = {"loss": self._loss / self._rows if self._rows else float("nan")}
+        column = 0
+        for entry in self._entries:
+            if entry.streamed:
+                weight = float(self._weights[column])
+                logs[entry.key] = float(entry.metric.finalize(float(self._sums[column]) / weight if weight else 0.0))
+                column += 1
+            else:
+                logs[entry.key] = float(entry.metric.result())
+        return logs
+
+    def _unpacked(self, output: int, y: Array, outputs: Array) -> tuple[Any, Any]:
+        """Return targets and predictions of one output in their shapes; labels are integers."""
+        program = self._program
+        shapes = [program.values[value].shape for value in program.outputs]
+        first = sum(program.values[value].size for value in program.outputs[:output])
+        size = program.values[program.outputs[output]].size
+        loss = next(loss for loss in program.losses if loss.weight_column == output)
+        width = int(np.prod(loss.target_shape, dtype=np.int64))
+        target = y[:, loss.column : loss.column + width].reshape(len(y), *loss.target_shape)
+        prediction = outputs[:, first : first + size].reshape(len(outputs), *shapes[output])
+        return target.astype(np.int64) if loss.sparse else target, prediction

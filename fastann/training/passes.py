@@ -1,0 +1,76 @@
+"""The order in which rows are visited: pass after pass over the data, cut into batches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastann.random import epoch_order
+from fastann.training.session import Session
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Some consecutive batches of one pass.
+
+    Attributes:
+        order: int64[last - first], the rows, or None if they are first, ..., last - 1.
+        first, last: where it begins and ends in the pass, in rows.
+        steps: number of batches.
+    """
+
+    order: NDArray[np.int64] | None
+    first: int
+    last: int
+    steps: int
+
+    @property
+    def rows(self) -> slice | NDArray[np.int64]:
+        """An index of the rows, in the order of the visit."""
+        return slice(self.first, self.last) if self.order is None else self.order
+
+
+class Passes:
+    """An endless sequence of batches; each pass visits every row once, its last batch may be short.
+
+    The order of a pass is a function of the session's seed and of the number of passes before it in the life of the
+    model, which `Session.epochs_trained` counts.
+
+    Args:
+        session: whose passes they are.
+        rows: rows of the data.
+        batch_size: rows a batch.
+        shuffle: False to visit the rows as they lie.
+    """
+
+    def __init__(self, session: Session, rows: int, batch_size: int, shuffle: bool) -> None:
+        self._session = session
+        self._rows = rows
+        self._batch_size = batch_size
+        self._shuffle = shuffle
+        self._order: NDArray[np.int64] | None = None
+        self._position = rows
+
+    @property
+    def steps(self) -> int:
+        """Batches a pass."""
+        return -(-self._rows // self._batch_size)
+
+    def take(self, limit: int) -> Stretch:
+        """Return the next batches: at most `limit`, none beyond the end of a pass."""
+        if self._position >= self._rows:
+            self._begin()
+        first = self._position
+        last = min(self._rows, first + limit * self._batch_size)
+        self._position = last
+        order = None if self._order is None else self._order[first:last]
+        return Stretch(order, first, last, -(-(last - first) // self._batch_size))
+
+    def _begin(self) -> None:
+        session = self._session
+        if self._shuffle:
+            self._order = epoch_order(session.seed, session.epochs_trained, self._rows)
+        session.epochs_trained += 1
+        self._position = 0
