@@ -48,7 +48,7 @@ def set_random_seed(seed: int) -> None:
 
 
 def next_seed() -> int:
-    """Return a new seed: the next after `set_random_seed`, or one from the operating system if that was never called."""
+    """Return a new seed: the next after `set_random_seed`, or one of the operating system without it."""
     global _parent
     if _parent is None:
         _parent = np.random.SeedSequence()

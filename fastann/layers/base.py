@@ -44,8 +44,8 @@ class WeightSpec:
 class Layer(Spec):
     """A layer as data: settings only, no arrays; two layers with the same settings are equal.
 
-    Shapes leave the batch out throughout. A layer with weights overrides `weights`; every layer overrides `output_shape`
-    and `emit`. Nothing else has to know the layer.
+    Shapes leave the batch out throughout. A layer with weights overrides `weights`; every layer overrides
+    `output_shape` and `emit`. Nothing else has to know the layer.
 
     Args:
         name: its name in the model; by default the class name in lower case, numbered within the model.
@@ -112,7 +112,7 @@ def check_shape(shape: Any, what: str) -> Shape:
     if not isinstance(shape, tuple | list):
         raise TypeError(f"{what} must be a tuple of positive whole numbers such as (30,), got {shape!r}.")
     if len(shape) == 0:
-        raise ValueError(f"{what} must have at least one axis beside the batch, got {shape!r}; rows of one number are (1,).")
+        raise ValueError(f"{what} must have at least one axis beside the batch, got {shape!r}; use (1,) or more.")
     if any(n is None for n in shape):
         raise ValueError(f"{what} must leave the batch out and have no unknown axis, got {tuple(shape)}.")
     try:
@@ -124,7 +124,7 @@ def check_shape(shape: Any, what: str) -> Shape:
 def check_last_axis(axis: Any, shape: Shape, what: str) -> None:
     """Raise ValueError unless `axis` (the batch counts as axis 0) is the last one of a value of that shape."""
     if axis not in (-1, len(shape)):
-        raise ValueError(f"{what} works on the last axis only, got axis={axis!r} for rows of shape {shape}; use axis=-1.")
+        raise ValueError(f"{what} works on the last axis only, got axis={axis!r} on rows of shape {shape}; use -1.")
 
 
 def _check_name(name: Any) -> None:

@@ -41,7 +41,7 @@ class InputLayer(Layer):
         return builder.input(self.output_shape())
 
 
-def Input(shape: Shape, name: str | None = None) -> InputLayer:  # noqa: N802 - Keras's name
+def Input(shape: Shape, name: str | None = None) -> InputLayer:
     """Return the entry of a network whose rows have this shape, the batch left out.
 
     >>> Input((30,)).shape

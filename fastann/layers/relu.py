@@ -31,7 +31,7 @@ class ReLU(ActivationLayer):
         limit = None if self.max_value is None else number(self.max_value, "max_value")
         if limit is not None and (limit != 6 or slope):
             raise ValueError(
-                f"ReLU's max_value must be None, or 6 without a slope, got max_value={limit} and negative_slope={slope}."
+                f"max_value must be None, or 6 without a slope, got max_value={limit} and negative_slope={slope}."
             )
         self._set(negative_slope=slope, max_value=limit)
 

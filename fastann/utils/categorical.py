@@ -28,7 +28,7 @@ def to_categorical(x: Any, num_classes: int | None = None) -> NDArray[np.float64
     """
     given = np.asarray(x)
     if given.dtype.kind not in "iubf" or (given.dtype.kind == "f" and not np.all(given == np.floor(given))):
-        raise ValueError(f"to_categorical expects whole numbers, got an array of dtype {given.dtype}; encode labels first.")
+        raise ValueError(f"to_categorical expects whole numbers, got dtype {given.dtype}; encode labels first.")
     labels = given.astype(np.int64)
     if labels.ndim > 1 and labels.shape[-1] == 1:
         labels = labels[..., 0]

@@ -1,0 +1,71 @@
+"""A layer of a model: its frozen settings together with the model's weights for it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
+
+from fastann.layers.base import Layer
+
+if TYPE_CHECKING:
+    from fastann.models.network import Network
+
+Array = NDArray[Any]
+
+
+class LayerView:
+    """What `model.layers` holds. Settings such as `units` or `trainable` are read from `spec` and cannot be changed.
+
+    Attributes:
+        spec: the frozen layer.
+        name: its name in the model.
+        index: its place in `model.layers`.
+    """
+
+    def __init__(self, spec: Layer, name: str, model: Network, index: int) -> None:
+        self.spec = spec
+        self.name = name
+        self.index = index
+        self._model = model
+
+    def __repr__(self) -> str:
+        return f"<{self.class_name} {self.name!r} of model {self._model.name!r}>"
+
+    def __getattr__(self, attribute: str) -> Any:
+        if attribute.startswith("_") or attribute == "spec":
+            raise AttributeError(attribute)
+        return getattr(self.spec, attribute)
+
+    @property
+    def class_name(self) -> str:
+        """Name of the kind of layer, such as "Dense"."""
+        return type(self.spec).__name__
+
+    @property
+    def input_shape(self) -> Any:
+        """Shape of what the layer reads, None standing for the batch; a list of shapes if it reads several values."""
+        graph = self._model.graph
+        shapes = [(None, *shape) for shape in graph.input_shapes_of(graph.number(self.name))]
+        return shapes[0] if len(shapes) == 1 else shapes
+
+    @property
+    def output_shape(self) -> tuple[int | None, ...]:
+        """Shape of what the layer puts out, None standing for the batch."""
+        graph = self._model.graph
+        return (None, *graph.shapes[graph.number(self.name)])
+
+    def count_params(self) -> int:
+        """Return how many numbers the weights of the layer are."""
+        numbers = self._model.graph.weights_of(self.name)
+        return sum(self._model.parameters[i].size for i in numbers)
+
+    def get_weights(self) -> list[Array]:
+        """Return copies of the layer's weights, such as [kernel, bias]."""
+        numbers = self._model.graph.weights_of(self.name)
+        return self._model.get_weights()[numbers.start : numbers.stop]
+
+    def set_weights(self, weights: Any) -> None:
+        """Replace the layer's weights; raises ValueError unless number and shapes are those of `get_weights`."""
+        numbers = self._model.graph.weights_of(self.name)
+        self._model.replace_weights(weights, numbers, f"set_weights of layer {self.name!r}")

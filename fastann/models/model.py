@@ -1,0 +1,304 @@
+"""What a user does with every kind of model: compile, train, ask, save."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from os import PathLike
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
+
+from fastann.models.compile import CompileSpec, check
+from fastann.models.network import Network
+from fastann.models.optimizer_view import OptimizerView
+
+if TYPE_CHECKING:
+    from fastann.callbacks import Callback
+    from fastann.losses import LossLike
+    from fastann.metrics import MetricLike
+    from fastann.optimizers import Optimizer
+    from fastann.training.history import History
+
+Array = NDArray[Any]
+Path = str | PathLike[str]
+
+
+class Model(Network):
+    """A network that can be trained; `Sequential` is the kind for layers in a row.
+
+    A model has one seed: initial weights, the order of rows and dropout masks are functions of it, the same on every
+    backend.
+
+    Attributes:
+        history: the `History` of the last `fit`.
+        stop_training: set it to True in a callback to end `fit` after the epoch.
+    """
+
+    def __init__(self, name: str, seed: int | None = None) -> None:
+        super().__init__(name, seed)
+        self.history: History | None = None
+        self.stop_training = False
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name!r} of {len(self.layers)} layers>"
+
+    # ---- compile
+
+    def compile(
+        self,
+        optimizer: str | Optimizer = "rmsprop",
+        loss: LossLike = None,
+        loss_weights: float | Sequence[float] | None = None,
+        metrics: Sequence[MetricLike] | None = None,
+        weighted_metrics: Sequence[MetricLike] | None = None,
+        *,
+        backend: str = "auto",
+        precision: str = "float32",
+        on_nonfinite: str = "raise",
+    ) -> None:
+        """Say how the model is trained. The optimizer starts anew; weights stay.
+
+        Args:
+            optimizer: name or object of `fastann.optimizers`.
+            loss: name, object of `fastann.losses`, or a function f(y_true, y_pred) -> loss per row (JAX only).
+            loss_weights: a factor on the loss.
+            metrics: names or objects of `fastann.metrics`; "accuracy" is the kind that fits loss and shapes.
+            weighted_metrics: metrics in which `sample_weight` and `class_weight` count.
+            backend: "numba", "jax", or "auto", which `explain_backend` explains.
+            precision: "float32" or "float64", of weights, data and arithmetic.
+            on_nonfinite: "raise" to stop at a loss that is NaN or infinite, "ignore" to go on.
+
+        Raises:
+            ValueError, TypeError: an unknown name or a wrong kind of object.
+        """
+        self.compile_spec = check(
+            optimizer, loss, loss_weights, metrics, weighted_metrics, backend, precision, on_nonfinite
+        )
+        self._live.forget_training()
+        self._prepared = None
+
+    @property
+    def compiled(self) -> bool:
+        """Whether `compile` was called."""
+        return self.compile_spec.optimizer is not None
+
+    @property
+    def optimizer(self) -> OptimizerView | None:
+        """The optimizer with its learning rate and count of updates; None before `compile`."""
+        spec = self.compile_spec.optimizer
+        return None if spec is None else OptimizerView(spec, self)
+
+    def compile_config(self) -> dict[str, Any]:
+        """Return the arguments of `compile` as JSON-able data; raises TypeError for Python functions among them."""
+        return self.compile_spec.get_config()
+
+    def compile_from_config(self, config: Mapping[str, Any]) -> None:
+        """Compile the model as `compile_config` described."""
+        self.compile_spec = CompileSpec.from_config(config)
+        self._live.forget_training()
+        self._prepared = None
+
+    # ---- train and ask
+
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: str | int = "auto",
+        callbacks: Callback | Iterable[Callback] | None = None,
+        validation_split: float = 0.0,
+        validation_data: Any = None,
+        shuffle: bool = True,
+        class_weight: Mapping[int, float] | str | None = None,
+        sample_weight: Any = None,
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
+        validation_batch_size: int | None = None,
+        validation_freq: int | Sequence[int] = 1,
+    ) -> History:
+        """Train for some epochs and return their `History`.
+
+        Args:
+            x: rows of data: an array, a memory map, lists or a table of pandas, polars or pyarrow.
+            y: targets, as many rows.
+            batch_size: rows an update, 32 by default; the last batch of an epoch may have fewer.
+            epochs: number of the epoch to stop before.
+            verbose: 0 silent, 1 a progress bar, 2 a line an epoch, "auto" 1.
+            callbacks: objects of `fastann.callbacks`.
+            validation_split: fraction of the rows, the last ones, to hold back for validation.
+            validation_data: (x, y) or (x, y, sample_weight) to validate on after an epoch.
+            shuffle: visit the rows in a new order each epoch.
+            class_weight: weight of each class by its number, or "balanced".
+            sample_weight: weight of each row.
+            initial_epoch: number of the first epoch, for resumed runs.
+            steps_per_epoch: updates an epoch; by default one pass over the rows.
+            validation_steps: batches of a validation; by default all.
+            validation_batch_size: by default `batch_size`.
+            validation_freq: validate every so many epochs, or after those listed, counted from 1.
+
+        Raises:
+            ValueError, TypeError: the model is not compiled, or data and model do not fit.
+            NonFiniteLossError: the loss became NaN or infinite.
+        """
+        from fastann.training import loop
+
+        return loop.fit(
+            self,
+            x=x,
+            y=y,
+            batch_size=batch_size,
+            epochs=epochs,
+            verbose=verbose,
+            callbacks=callbacks,
+            validation_split=validation_split,
+            validation_data=validation_data,
+            shuffle=shuffle,
+            class_weight=class_weight,
+            sample_weight=sample_weight,
+            initial_epoch=initial_epoch,
+            steps_per_epoch=steps_per_epoch,
+            validation_steps=validation_steps,
+            validation_batch_size=validation_batch_size,
+            validation_freq=validation_freq,
+        )
+
+    def evaluate(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: str | int = "auto",
+        sample_weight: Any = None,
+        steps: int | None = None,
+        callbacks: Callback | Iterable[Callback] | None = None,
+        return_dict: bool = False,
+    ) -> float | list[float] | dict[str, float]:
+        """Return the loss on rows with targets, followed by the metrics if there are any; nothing is trained.
+
+        Args:
+            x, y, batch_size, verbose, sample_weight, callbacks: as in `fit`.
+            steps: batches to look at; by default all.
+            return_dict: return names with values in place of a list.
+
+        Returns:
+            The loss alone, [loss, metric, ...], or a dict.
+        """
+        from fastann.training import loop
+
+        return loop.evaluate(
+            self,
+            x=x,
+            y=y,
+            batch_size=batch_size,
+            verbose=verbose,
+            sample_weight=sample_weight,
+            steps=steps,
+            callbacks=callbacks,
+            return_dict=return_dict,
+        )
+
+    def predict(
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: str | int = "auto",
+        steps: int | None = None,
+        callbacks: Callback | Iterable[Callback] | None = None,
+    ) -> Array:
+        """Return what the network makes of each row, an array (N, ...) in the model's precision.
+
+        Args:
+            x, verbose, callbacks: as in `fit`.
+            batch_size: rows at a time; it has no influence on the result beyond rounding.
+            steps: batches to look at; by default all.
+        """
+        from fastann.training import loop
+
+        return loop.predict(self, x=x, batch_size=batch_size, verbose=verbose, steps=steps, callbacks=callbacks)
+
+    def train_on_batch(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        class_weight: Mapping[int, float] | str | None = None,
+        return_dict: bool = False,
+    ) -> float | list[float] | dict[str, float]:
+        """Take one update on all rows given and return their loss and metrics, in the forms of `evaluate`."""
+        from fastann.training import loop
+
+        return loop.train_on_batch(
+            self, x=x, y=y, sample_weight=sample_weight, class_weight=class_weight, return_dict=return_dict
+        )
+
+    def test_on_batch(
+        self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
+    ) -> float | list[float] | dict[str, float]:
+        """Return loss and metrics of all rows given as one batch, in the forms of `evaluate`; nothing is trained."""
+        from fastann.training import loop
+
+        return loop.test_on_batch(self, x=x, y=y, sample_weight=sample_weight, return_dict=return_dict)
+
+    def predict_on_batch(self, x: Any) -> Array:
+        """Return what the network makes of each row, all rows as one batch."""
+        from fastann.training import loop
+
+        return loop.predict_on_batch(self, x=x)
+
+    def loss_and_gradients(self, x: Any, y: Any, sample_weight: Any = None) -> tuple[float, list[Array]]:
+        """Return the loss of all rows as one batch and its gradient; nothing is trained and nothing dropped out.
+
+        Args:
+            x, y, sample_weight: as in `fit`.
+
+        Returns:
+            The loss, penalties included, and for each array of `get_weights` one of its shape: the derivative of the
+            loss with respect to it, before any clipping.
+        """
+        from fastann.training import loop
+
+        return loop.loss_and_gradients(self, x=x, y=y, sample_weight=sample_weight)
+
+    # ---- show and save
+
+    def summary_text(self) -> str:
+        """Return what `summary` prints."""
+        from fastann.models.summary import summary_text
+
+        return summary_text(self)
+
+    def summary(self, print_fn: Callable[[str], Any] | None = None) -> None:
+        """Print the layers with their output shapes and numbers of weights, or hand the text to `print_fn`."""
+        (print if print_fn is None else print_fn)(self.summary_text())
+
+    def get_config(self) -> dict[str, Any]:
+        """Return name, seed, `nodes` (each a layer and the nodes it reads) and `outputs` as JSON-able data."""
+        return {"name": self.name, "seed": self.seed, **self.graph.get_config()}
+
+    def save(self, filepath: Path, overwrite: bool = True) -> None:
+        """Write architecture, weights, compile arguments and the state of training to one file.
+
+        `fastann.load_model` reads it, and training goes on from there exactly as it would have.
+
+        Args:
+            filepath: the file, written beside and renamed into place.
+            overwrite: False raises FileExistsError if it exists.
+        """
+        from fastann import io
+
+        io.save_model(self, filepath, overwrite=overwrite)
+
+    def save_weights(self, filepath: Path, overwrite: bool = True) -> None:
+        """Write the weights alone to a file; arguments as in `save`."""
+        from fastann import io
+
+        io.save_weights(self, filepath, overwrite=overwrite)
+
+    def load_weights(self, filepath: Path) -> None:
+        """Take the weights from a file that `save_weights` wrote; raises ValueError where they do not fit."""
+        from fastann import io
+
+        io.load_weights(self, filepath)

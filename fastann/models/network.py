@@ -1,0 +1,237 @@
+"""A network with its weights and, once it runs, its session: what all of `Model`'s methods stand on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from fastann_kernels.backend import Choice, HostState
+from fastann_kernels.program import Parameter
+from numpy.typing import NDArray
+
+from fastann.lowering import parameters
+from fastann.models import weights as flat
+from fastann.models.compile import CompileSpec, Target, resolve
+from fastann.models.graph import LayerGraph
+from fastann.models.layer_view import LayerView
+from fastann.models.state import ModelState
+from fastann.random import next_seed
+
+if TYPE_CHECKING:
+    from fastann.layers.base import Shape
+    from fastann.training.session import Session
+
+Array = NDArray[Any]
+
+
+class Network:
+    """Layers, weights and the way to a running session; `Model` adds what a user does with them.
+
+    Args:
+        name: for `summary`.
+        seed: a whole number below 2^64; by default the next after `fastann.utils.set_random_seed`.
+
+    Attributes:
+        name: as above.
+        compile_spec: the arguments of `compile`, checked.
+    """
+
+    def __init__(self, name: str, seed: int | None = None) -> None:
+        if not isinstance(name, str):
+            raise TypeError(f"a model's name must be a string, got {name!r}.")
+        self.name = name
+        self.compile_spec = CompileSpec()
+        self._graph: LayerGraph | None = None
+        self._live = ModelState(next_seed() if seed is None else seed)
+        self._prepared: tuple[Target, ...] | None = None
+
+    # ---- layers
+
+    @property
+    def graph(self) -> LayerGraph:
+        """The layers and what each reads; raises ValueError while the shape of the input is unknown."""
+        if self._graph is None:
+            raise ValueError(
+                f"the shape of the input of model {self.name!r} is not known yet: give the first layer an input_shape, "
+                "begin with Input((n,)), or call build or fit."
+            )
+        return self._graph
+
+    @property
+    def built(self) -> bool:
+        """Whether the shape of the input, and so every weight, is known."""
+        return self._graph is not None
+
+    @property
+    def layers(self) -> tuple[LayerView, ...]:
+        """Views of the layers in order: settings, shapes and weights of each."""
+        nodes = self.graph.nodes
+        firsts = {node.name: node for node in reversed(nodes)}
+        ordered = [node for node in nodes if firsts.get(node.name) is node]
+        return tuple(LayerView(node.layer, node.name, self, i) for i, node in enumerate(ordered))
+
+    def get_layer(self, name: str | None = None, index: int | None = None) -> LayerView:
+        """Return the view of one layer, by name or by place; raises ValueError where there is none."""
+        if (name is None) == (index is None):
+            raise ValueError("get_layer expects a name or an index, one of the two.")
+        layers = self.layers
+        for layer in layers:
+            if layer.name == name:
+                return layer
+        if index is not None and -len(layers) <= index < len(layers):
+            return layers[index]
+        names = ", ".join(layer.name for layer in layers)
+        raise ValueError(f"the model has no layer {name if index is None else index!r}; it has {names}.")
+
+    @property
+    def input_shape(self) -> Any:
+        """Shape of the data, None standing for the rows; a list of shapes for several inputs."""
+        shapes = [(None, *self.graph.shapes[i]) for i in self.graph.inputs]
+        return shapes[0] if len(shapes) == 1 else shapes
+
+    @property
+    def output_shape(self) -> Any:
+        """Shape of what `predict` returns, None standing for the rows; a list of shapes for several outputs."""
+        shapes = [(None, *self.graph.shapes[i]) for i in self.graph.outputs]
+        return shapes[0] if len(shapes) == 1 else shapes
+
+    # ---- weights
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """The weights' names, shapes and places in the flat vector."""
+        return parameters(self.graph, self.compile_spec.optimizer)
+
+    @property
+    def state(self) -> HostState:
+        """Flat weights and optimizer state as NumPy arrays, not to be written to."""
+        params = self._params()
+        slots = self._live.slots
+        return HostState(params, np.zeros((0, len(params)), params.dtype) if slots is None else slots)
+
+    def count_params(self) -> int:
+        """Return how many numbers the weights are."""
+        return sum(parameter.size for parameter in self.parameters)
+
+    def get_weights(self) -> list[Array]:
+        """Return copies of all weights, layer by layer: [kernel, bias, kernel, bias], in the model's precision."""
+        dtype = np.dtype(self.compile_spec.precision)
+        return [array.astype(dtype, copy=False) for array in flat.split(self._params(), self.parameters)]
+
+    def set_weights(self, weights: Any) -> None:
+        """Replace all weights; the optimizer's state stays.
+
+        Args:
+            weights: arrays in the order and of the shapes of `get_weights`.
+
+        Raises:
+            ValueError: another number of arrays, or another shape; then no weight was changed.
+        """
+        self.replace_weights(weights, range(len(self.parameters)), "set_weights")
+
+    def replace_weights(self, weights: Any, numbers: range, what: str) -> None:
+        """Replace the weights that have these numbers in `parameters`; `what` does so, in messages."""
+        drawn = self._live.params is not None or len(numbers) < len(self.parameters)
+        vector = self._params().copy() if drawn else np.empty(self.count_params())
+        flat.fill(vector, self.parameters[numbers.start : numbers.stop], weights, what)
+        self._live.set_params(vector)
+
+    def _params(self) -> Array:
+        """Return the flat vector, drawing it if this is the first time anybody asks."""
+        params = self._live.params
+        if params is None:
+            params = flat.draw(self.graph, self._live.seed)
+            self._live.set_params(params)
+        return params
+
+    # ---- counters
+
+    @property
+    def seed(self) -> int:
+        """What initial weights, orders of rows and dropout masks are functions of."""
+        return self._live.seed
+
+    @property
+    def iterations(self) -> int:
+        """Updates made since the model was compiled."""
+        return self._live.iterations
+
+    @property
+    def epochs_trained(self) -> int:
+        """Epochs of `fit` in the life of the model; epoch number e visits the rows in an order that depends on e."""
+        return self._live.epochs_trained
+
+    @property
+    def learning_rate(self) -> float:
+        """The learning rate of the next update; settable unless a schedule decides it."""
+        return self._live.learning_rate(self.compile_spec)
+
+    @learning_rate.setter
+    def learning_rate(self, value: float) -> None:
+        self._live.set_learning_rate(self.compile_spec, value)
+
+    def training_state(self) -> dict[str, Any]:
+        """Return what a resumed training needs beside the weights.
+
+        The keys are seed, iterations, epochs_trained, learning_rate (None where a schedule decides) and slots
+        (float[S, P], or None where there are none).
+        """
+        return self._live.export(self.compile_spec)
+
+    def set_training_state(self, state: Mapping[str, Any]) -> None:
+        """Take what `training_state` returned; raises ValueError where it does not fit the model and its optimizer."""
+        optimizer = self.compile_spec.optimizer
+        slots = 0 if optimizer is None else len(optimizer.update_rule().slots)
+        if self.built:
+            self._params()  # before the seed changes
+        self._live.restore(state, (slots, self.count_params() if self.built else 0))
+
+    # ---- at work
+
+    def explain_backend(self) -> Choice:
+        """Return the backend the model runs on, with the reasons; `str` of it is a sentence."""
+        return self.compile_spec.choice()
+
+    @property
+    def session(self) -> Session:
+        """The running state; made if there is none yet, for predicting only until `fit` or `evaluate` show targets."""
+        return self._live.session or self._start(None)
+
+    def prepare(
+        self, x_shape: Sequence[int], y_shape: Sequence[int] | None = None, y_is_integer: bool = False
+    ) -> Session:
+        """Make sure that the model can run on such data, and return its session.
+
+        Builds a model that waited for the shape of its input. A session that fits is kept; otherwise a new one takes
+        over weights, optimizer state and counters.
+
+        Args:
+            x_shape: shape of the data, rows first.
+            y_shape: shape of the targets, rows first; None to predict.
+            y_is_integer: whether the targets are whole numbers.
+
+        Raises:
+            ValueError: a layer cannot read such data, there is no loss, or loss and metrics do not fit the network.
+        """
+        if self._graph is None:
+            self._build(tuple(x_shape[1:]) or (1,))
+        targets = None if y_shape is None else (Target(tuple(y_shape[1:]), y_is_integer),)
+        session = self._live.session
+        if session is not None and (targets is None or targets == self._prepared):
+            return session
+        return self._start(targets)
+
+    def _build(self, shape: Shape) -> None:
+        """Set `_graph` for rows of this shape; only for kinds of models that can wait for it."""
+        raise ValueError(f"{type(self).__name__} has no layers.")
+
+    def _start(self, targets: tuple[Target, ...] | None) -> Session:
+        resolved = resolve(self.graph, self.compile_spec, targets)
+        session = self._live.session
+        if session is None or not resolved.fits(session):
+            self._params()
+            backend = self.explain_backend().name
+            session = self._live.start(resolved, self.compile_spec, backend, self.graph.penalties())
+        self._prepared = targets
+        return session
