@@ -48,6 +48,10 @@ class Dataset:
         """N."""
         return len(self.x)
 
+    def matrix(self, dtype: np.dtype[Any]) -> Array:
+        """Return all of `x` as a matrix, of `dtype` unless it is uint8."""
+        return matrix(self.x, self.x.dtype if self.x.dtype == np.uint8 else dtype) if self.deferred else self.x
+
     def part(self, first: int, last: int) -> Dataset:
         """Return rows first to last - 1, without a copy."""
         y = None if self.y is None else self.y[first:last]
