@@ -43,7 +43,11 @@ def train_on_batch(
 
 
 def test_on_batch(
-    model: Trainable, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
+    model: Trainable,
+    x: Any,
+    y: Any = None,
+    sample_weight: Any = None,
+    return_dict: bool = False,  # noqa: PT028
 ) -> float | list[float] | dict[str, float]:
     """Return loss and metrics of the batch; nothing is trained."""
     session, data = with_targets(model, x, y, sample_weight)

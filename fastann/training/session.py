@@ -165,6 +165,10 @@ class Session:
     def learning_rate(self, value: float) -> None:
         self._learning_rate.set(value)
 
+    def rate_at(self, step: int) -> float:
+        """Return the learning rate of the update that follows `step` others, as things stand."""
+        return self._learning_rate.at(step)
+
     @property
     def scheduled(self) -> bool:
         """Whether the learning rate is a function of the number of updates."""
