@@ -45,8 +45,8 @@ def train_on_batch(
 def test_on_batch(
     model: Trainable,
     x: Any,
-    y: Any = None,
-    sample_weight: Any = None,
+    y: Any = None,  # noqa: PT028 - no test
+    sample_weight: Any = None,  # noqa: PT028
     return_dict: bool = False,  # noqa: PT028
 ) -> float | list[float] | dict[str, float]:
     """Return loss and metrics of the batch; nothing is trained."""

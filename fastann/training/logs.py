@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from fastann_kernels.backend import Array, Record
 
 from fastann.callbacks.base import Logs
-from fastann.training.session import MetricEntry, Session
+from fastann.training.session import Session
 
 
 class Tally:
@@ -24,10 +25,7 @@ class Tally:
     def __init__(self, session: Session) -> None:
         self._program = session.program
         self._entries = tuple(
-            entry
-            if entry.streamed
-            else MetricEntry(entry.key, copy.deepcopy(entry.metric), entry.weighted, entry.output)
-            for entry in session.metrics
+            entry if entry.streamed else replace(entry, metric=copy.deepcopy(entry.metric)) for entry in session.metrics
         )
         self.needs_outputs = any(not entry.streamed for entry in self._entries)
         self.reset()
@@ -42,6 +40,11 @@ class Tally:
         for entry in self._entries:
             if not entry.streamed:
                 entry.metric.reset_state()
+
+    def spoil(self, loss: float) -> None:
+        """Make the mean loss what a batch gave that was not counted, NaN or infinite."""
+        self._loss = loss * max(1, self._rows)
+        self._rows = max(1, self._rows)
 
     @property
     def empty(self) -> bool:

@@ -96,7 +96,8 @@ def _validation_rows(model: Trainable, given: Any) -> Dataset:
             f"validation_data must be (x, y) or (x, y, sample_weight), got {type(given).__name__}{size}; "
             "put inputs and targets in a tuple."
         )
-    return with_targets(model, *given, prefix="validation ")[1]
+    x, y, *weights = given
+    return with_targets(model, x, y, *weights[:1], prefix="validation ")[1]
 
 
 class Training:
@@ -211,7 +212,8 @@ class Training:
             y, weights = self._source.targets(stretch.rows)
             tally.add_outputs(record.outputs[:rows], y[:rows], None if weights is None else weights[:rows])
         if taken == stretch.steps:
-            self._last_rate = session.rate_at(first + taken - 1)
+            if session.scheduled:
+                self._last_rate = session.rate_at(first + taken - 1)
             return None
         self._fail(float(record.losses[taken]), epoch, done + taken)
         return done + taken
@@ -222,6 +224,7 @@ class Training:
         if not self._handles_nonfinite:
             raise NonFiniteLossError(loss, step, epoch, self._session.iterations, self._last_rate)
         self._tally.spoil(loss)
+        self._passes.abandon()
         self._callbacks.on_nonfinite_loss(step, self._tally.logs())
 
     def _affordable(self, remaining: int) -> int:

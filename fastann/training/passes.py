@@ -68,6 +68,10 @@ class Passes:
         order = None if self._order is None else self._order[first:last]
         return Stretch(order, first, last, -(-(last - first) // self._batch_size))
 
+    def abandon(self) -> None:
+        """Skip the rest of the pass."""
+        self._position = self._rows
+
     def _begin(self) -> None:
         session = self._session
         if self._shuffle:
