@@ -76,7 +76,7 @@ def fit(
     session, training = with_targets(model, x, y, sample_weight)
     validation: Dataset | None = None
     if validation_data is not None:
-        validation = _validation_rows(model, validation_data)
+        validation = _validation_rows(model, session, validation_data)
     elif arguments.validation_split > 0:
         training, validation = split_off(training, arguments.validation_split, session.program)
     assert training.y is not None
@@ -88,7 +88,7 @@ def fit(
     return run()
 
 
-def _validation_rows(model: Trainable, given: Any) -> Dataset:
+def _validation_rows(model: Trainable, session: Session, given: Any) -> Dataset:
     """Return the rows of `validation_data`."""
     if not isinstance(given, tuple | list) or len(given) not in (2, 3):
         size = f" of {len(given)}" if isinstance(given, tuple | list) else ""
@@ -96,8 +96,9 @@ def _validation_rows(model: Trainable, given: Any) -> Dataset:
             f"validation_data must be (x, y) or (x, y, sample_weight), got {type(given).__name__}{size}; "
             "put inputs and targets in a tuple."
         )
-    x, y, *weights = given
-    return with_targets(model, x, y, *weights[:1], prefix="validation ")[1]
+    x, y = given[:2]
+    weights = given[2] if len(given) == 3 else None
+    return with_targets(model, x, y, weights, session, prefix="validation ")[1]
 
 
 class Training:

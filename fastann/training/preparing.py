@@ -15,13 +15,19 @@ from fastann.training.trainable import Trainable
 
 
 def with_targets(
-    model: Trainable, x: Any, y: Any, sample_weight: Any = None, prefix: str = ""
+    model: Trainable,
+    x: Any,
+    y: Any,
+    sample_weight: Any = None,
+    session: Session | None = None,
+    prefix: str = "",
 ) -> tuple[Session, Dataset]:
     """Return the session of a compiled model and rows with targets for it.
 
     Args:
         model: is built here if it waited for the shape of its input.
         x, y, sample_weight: what the user gave.
+        session: the one to use, if it is there already.
         prefix: put before the names in messages, such as "validation ".
 
     Raises:
@@ -31,7 +37,8 @@ def with_targets(
         raise ValueError("the model must be compiled first: call model.compile(optimizer, loss).")
     rows, labels = read_array(x, f"{prefix}x"), read_array(y, f"{prefix}y")
     same_rows(labels, len(rows), f"{prefix}y", f"{prefix}x")
-    session = model.prepare(_shape(model, rows, f"{prefix}x"), labels.shape, labels.dtype.kind in "biu")
+    if session is None:
+        session = model.prepare(_shape(model, rows, f"{prefix}x"), labels.shape, labels.dtype.kind in "biu")
     program, dtype = session.program, session.dtype
     matrix, deferred = inputs(rows, program, dtype, f"{prefix}x")
     return session, Dataset(
