@@ -1,16 +1,20 @@
-"""Activation functions on NumPy arrays, with Keras' names and defaults, and the spec a layer holds."""
+"""Activation functions on NumPy arrays, with Keras' names and defaults, and the spec a layer holds.
+
+Functions keep float32 and float64 and turn whole numbers into float32; none overflows where its result does not.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
+from fastann_kernels.program import ACTIVATION_ALPHA
 from numpy.typing import ArrayLike, NDArray
 
-from fastann.spec import Spec, number, register
+from fastann.spec import Spec, deserialize, lookup, number, register
 
 Array: TypeAlias = NDArray[Any]
 
@@ -20,7 +24,7 @@ _GELU_CUBIC = 0.044715  # Hendrycks & Gimpel 2016
 
 
 def _floats(x: ArrayLike) -> Array:
-    """Return x as floats: float32 and float64 stay, integers become float32, Python numbers and lists as NumPy has them."""
+    """Return x as floats: float32 and float64 stay, Python floats are float64, all else becomes float32."""
     array = np.asarray(x)
     if array.dtype in (np.float32, np.float64):
         return array
@@ -35,11 +39,12 @@ def linear(x: ArrayLike) -> Array:
 def relu(x: ArrayLike, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Array:
     """Return max(x, 0), with a slope below the threshold and a ceiling if wanted.
 
-    f(x) = max_value for x >= max_value, x for threshold <= x < max_value, negative_slope * (x - threshold) else.
+    f(x) = max_value for x >= max_value, x for threshold < x < max_value, negative_slope * (x - threshold) else.
     """
     x = _floats(x)
-    low = (x - x.dtype.type(threshold)) * x.dtype.type(negative_slope)
-    y = np.where(x > threshold if threshold else x > 0, x, low)
+    edge, slope = x.dtype.type(threshold), x.dtype.type(negative_slope)
+    low = np.minimum(x - edge, 0) * slope if slope else np.where(np.isnan(x), x, slope)
+    y = np.where(x > edge, x, low)
     return y if max_value is None else np.minimum(y, y.dtype.type(max_value))
 
 
@@ -50,7 +55,7 @@ def leaky_relu(x: ArrayLike, negative_slope: float = 0.2) -> Array:
 
 def relu6(x: ArrayLike) -> Array:
     """Return min(max(x, 0), 6)."""
-    return np.clip(_floats(x), 0, 6)
+    return relu(x, max_value=6.0)
 
 
 def elu(x: ArrayLike, alpha: float = 1.0) -> Array:
@@ -62,15 +67,18 @@ def elu(x: ArrayLike, alpha: float = 1.0) -> Array:
 def selu(x: ArrayLike) -> Array:
     """Return the scaled exponential linear unit, which keeps mean 0 and variance 1. Klambauer et al. 2017."""
     x = _floats(x)
-    return x.dtype.type(_SELU_SCALE) * elu(x, _SELU_ALPHA)
+    return np.asarray(x.dtype.type(_SELU_SCALE) * elu(x, _SELU_ALPHA))
 
 
 def gelu(x: ArrayLike, approximate: bool = False) -> Array:
-    """Return x * Phi(x), Phi the normal distribution function; `approximate` takes the tanh form. Hendrycks & Gimpel 2016."""
+    """Return x * Phi(x), Phi the normal distribution function, or with `approximate` its form with tanh.
+
+    Hendrycks & Gimpel 2016.
+    """
     x = _floats(x)
     if approximate:
         inner = math.sqrt(2 / math.pi) * (x + x.dtype.type(_GELU_CUBIC) * x * x * x)
-        return (0.5 * x * (1 + np.tanh(inner))).astype(x.dtype)
+        return np.asarray((0.5 * x * (1 + np.tanh(inner))).astype(x.dtype))
     from scipy.special import ndtr
 
     return np.asarray(x * ndtr(x), x.dtype)
@@ -91,7 +99,7 @@ def softplus(x: ArrayLike) -> Array:
 def softsign(x: ArrayLike) -> Array:
     """Return x / (1 + |x|)."""
     x = _floats(x)
-    return x / (1 + np.abs(x))
+    return np.asarray(x / (1 + np.abs(x)))
 
 
 def hard_sigmoid(x: ArrayLike) -> Array:
@@ -103,7 +111,7 @@ def sigmoid(x: ArrayLike) -> Array:
     """Return 1 / (1 + e^-x)."""
     x = _floats(x)
     e = np.exp(-np.abs(x))
-    return np.where(x >= 0, 1, e) / (1 + e)
+    return np.asarray(np.where(x >= 0, 1, e) / (1 + e))
 
 
 def tanh(x: ArrayLike) -> Array:
@@ -121,14 +129,14 @@ def softmax(x: ArrayLike, axis: int = -1) -> Array:
     """Return e^x / sum(e^x) along an axis."""
     x = _floats(x)
     e = np.exp(x - x.max(axis=axis, keepdims=True))
-    return e / e.sum(axis=axis, keepdims=True)
+    return np.asarray(e / e.sum(axis=axis, keepdims=True))
 
 
 def log_softmax(x: ArrayLike, axis: int = -1) -> Array:
     """Return x - log(sum(e^x)) along an axis."""
     x = _floats(x)
     shifted = x - x.max(axis=axis, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=axis, keepdims=True))
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=axis, keepdims=True)))
 
 
 def _gelu_tanh(x: ArrayLike) -> Array:
@@ -144,8 +152,6 @@ _FUNCTIONS: dict[str, Callable[..., Array]] = {
     "relu6": relu6,
 }  # fmt: skip
 _ALIASES = {"swish": "silu", "exp": "exponential", "leakyrelu": "leaky_relu", "identity": "linear"}
-_DEFAULT_ALPHA = {"leaky_relu": 0.2, "elu": 1.0}
-_TAKES_ALPHA = ("relu", "leaky_relu", "elu")
 
 
 def _relu_slope(x: Array, alpha: float) -> Array:
@@ -164,12 +170,11 @@ def _gelu_slope(x: Array, alpha: float) -> Array:
 
 def _gelu_tanh_slope(x: Array, alpha: float) -> Array:
     t = np.tanh(math.sqrt(2 / math.pi) * (x + _GELU_CUBIC * x**3))
-    return 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * math.sqrt(2 / math.pi) * (1 + 3 * _GELU_CUBIC * x * x)
+    return np.asarray(0.5 * (1 + t) + 0.5 * x * (1 - t * t) * math.sqrt(2 / math.pi) * (1 + 3 * _GELU_CUBIC * x * x))
 
 
 def _silu_slope(x: Array, alpha: float) -> Array:
-    s = sigmoid(x)
-    return s * (1 + x * (1 - s))
+    return np.asarray(sigmoid(x) * (1 + x * sigmoid(-x)))
 
 
 _SLOPES: dict[str, Callable[[Array, float], Array]] = {
@@ -184,7 +189,7 @@ _SLOPES: dict[str, Callable[[Array, float], Array]] = {
     "softplus": lambda x, alpha: sigmoid(x),
     "softsign": lambda x, alpha: 1 / (1 + np.abs(x)) ** 2,
     "hard_sigmoid": lambda x, alpha: np.where(np.abs(x) < 3, 1 / 6, 0.0),
-    "sigmoid": lambda x, alpha: sigmoid(x) * (1 - sigmoid(x)),
+    "sigmoid": lambda x, alpha: sigmoid(x) * sigmoid(-x),
     "tanh": lambda x, alpha: 1 - np.tanh(x) ** 2,
     "exponential": lambda x, alpha: exponential(x),
     "relu6": lambda x, alpha: np.where((x > 0) & (x < 6), 1.0, 0.0),
@@ -197,31 +202,34 @@ class Activation(Spec):
     """An activation function as data.
 
     Args:
-        name: such as "relu"; "gelu_tanh" is the approximate GELU.
-        alpha: the slope below zero of relu and leaky_relu, the scale of elu; None takes the default (0, 0.2, 1).
+        name: a name of `fastann_kernels.program.ACTIVATIONS`; "gelu_tanh" is the approximate GELU.
+        alpha: the slope below zero of relu and leaky_relu, the scale of elu; left out or None, it is 0, 0.2 or 1.
+
+    Raises:
+        ValueError: the name is unknown, or it takes no alpha. TypeError: the name is no string or alpha no number.
 
     >>> float(Activation("leaky_relu", 0.1)(-2.0))
     -0.2
     """
 
     name: str
-    alpha: float | None = None
+    alpha: float = field(default=None)  # type: ignore[assignment]  # a float once the object is made
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str):
             raise TypeError(f"an activation's name must be a string, got {self.name!r}.")
         if self.name not in _FUNCTIONS:
             raise ValueError(f"activation must be one of {', '.join(sorted(_FUNCTIONS))}, got {self.name!r}.")
-        default = _DEFAULT_ALPHA.get(self.name, 0.0)
+        default = ACTIVATION_ALPHA.get(self.name, 0.0)
         alpha = default if self.alpha is None else number(self.alpha, "alpha")
-        if alpha != default and self.name not in _TAKES_ALPHA:
-            raise ValueError(f"activation {self.name!r} takes no alpha, got {alpha:g}.")
-        object.__setattr__(self, "alpha", alpha)
+        if alpha != default and self.name not in ACTIVATION_ALPHA:
+            raise ValueError(f"activation {self.name!r} takes no alpha, got {alpha:g}; leave it out.")
+        self._set(alpha=alpha)
 
     def __call__(self, x: ArrayLike) -> Array:
         """Return f(x), element by element; softmax and log_softmax work on the last axis."""
         function = _FUNCTIONS[self.name]
-        return function(x, self.alpha) if self.name in _TAKES_ALPHA else function(x)
+        return function(x, self.alpha) if self.name in ACTIVATION_ALPHA else function(x)
 
     def derivative(self, x: ArrayLike) -> Array:
         """Return f'(x) in float64, the derivative from the left at a kink.
@@ -231,18 +239,33 @@ class Activation(Spec):
         """
         if self.name not in _SLOPES:
             raise ValueError(f"{self.name!r} is not element-wise, so that it has no derivative of its own entry alone.")
-        assert self.alpha is not None
         return _SLOPES[self.name](np.asarray(x, np.float64), self.alpha)
 
 
-ActivationLike: TypeAlias = Any
+class SupportsActivation(Protocol):
+    """A layer that stands for one activation."""
+
+    def as_activation(self) -> Activation:
+        """Return it."""
 
 
-def get(identifier: Any) -> Activation:
-    """Return the activation meant by None (linear), a name, an `Activation`, a function of this module or an activation layer.
+ActivationLike: TypeAlias = str | Activation | SupportsActivation | Callable[..., Any] | Mapping[str, Any] | None
+
+
+def get(identifier: ActivationLike) -> Activation:
+    """Return the activation that is meant.
+
+    >>> get("leaky_relu")
+    Activation(name='leaky_relu', alpha=0.2)
+    >>> get(relu) == get("ReLU") == Activation("relu")
+    True
+
+    Args:
+        identifier: None (linear), a name in any case, an `Activation`, one of the functions of this module with its
+            defaults, an activation layer, or what `fastann.spec.serialize` made of an `Activation`.
 
     Raises:
-        ValueError: unknown name. TypeError: none of the above.
+        ValueError: the name is unknown. TypeError: none of the above.
     """
     if identifier is None:
         return Activation("linear")
@@ -250,11 +273,14 @@ def get(identifier: Any) -> Activation:
         return identifier
     if isinstance(identifier, str):
         return Activation(_ALIASES.get(identifier.lower(), identifier.lower()))
-    if hasattr(identifier, "as_activation"):
-        return identifier.as_activation()  # type: ignore[no-any-return]
+    if isinstance(identifier, Mapping):
+        return get(deserialize(identifier, lookup("activations")))
+    if not isinstance(identifier, type) and hasattr(identifier, "as_activation"):
+        return identifier.as_activation()
     for name, function in _FUNCTIONS.items():
         if identifier is function:
             return Activation(name)
     raise TypeError(
-        f"an activation must be a name, an Activation or a function of fastann.activations, got {identifier!r}."
+        "an activation must be a name, an Activation, a layer or a function of fastann.activations, "
+        f"got {identifier!r}."
     )

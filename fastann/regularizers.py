@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastann.spec import Spec, bounded, register
+from fastann.spec import Spec, bounded, deserialize, lookup, register
 
 
 @register("regularizers")
@@ -19,6 +20,9 @@ class L1L2(Spec):
     Args:
         l1, l2: factors, not negative.
 
+    Raises:
+        ValueError: a factor is negative, NaN or infinite. TypeError: it is no number.
+
     >>> L1L2(l1=0.1, l2=0.01)([1.0, -2.0])
     0.35
     """
@@ -27,8 +31,7 @@ class L1L2(Spec):
     l2: float = 0.0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "l1", bounded(self.l1, "l1"))
-        object.__setattr__(self, "l2", bounded(self.l2, "l2"))
+        self._set(l1=bounded(self.l1, "l1"), l2=bounded(self.l2, "l2"))
 
     def __call__(self, w: ArrayLike) -> float:
         """Return the penalty of an array of any shape."""
@@ -44,7 +47,7 @@ class L1(Spec):
     l1: float = 0.01
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "l1", bounded(self.l1, "l1"))
+        self._set(l1=bounded(self.l1, "l1"))
 
     @property
     def l2(self) -> float:
@@ -64,7 +67,7 @@ class L2(Spec):
     l2: float = 0.01
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "l2", bounded(self.l2, "l2"))
+        self._set(l2=bounded(self.l2, "l2"))
 
     @property
     def l1(self) -> float:
@@ -77,26 +80,37 @@ class L2(Spec):
 
 
 Regularizer: TypeAlias = L1 | L2 | L1L2
-RegularizerLike: TypeAlias = Regularizer | str | None
+RegularizerLike: TypeAlias = Regularizer | type[Regularizer] | str | Mapping[str, Any] | None
 
 l1, l2, l1_l2 = L1, L2, L1L2
 
-_BY_NAME: dict[str, type[L1] | type[L2] | type[L1L2]] = {
-    "l1": L1, "l2": L2, "l1_l2": L1L2, "l1l2": L1L2, "L1": L1, "L2": L2, "L1L2": L1L2,
+# Keras 3 reads "l1_l2" as L1L2() with both factors 0, a penalty that does nothing; here it is L1(0.01) plus L2(0.01).
+_BY_NAME: dict[str, Regularizer] = {
+    "l1": L1(), "l2": L2(), "l1_l2": L1L2(0.01, 0.01), "l1l2": L1L2(0.01, 0.01),
 }  # fmt: skip
 
 
-def get(identifier: Any) -> Regularizer | None:
-    """Return the regularizer meant by an object, a name ("l1", "l2", "l1_l2": 0.01 each) or None.
+def get(identifier: RegularizerLike) -> Regularizer | None:
+    """Return the regularizer that is meant.
+
+    >>> get("l2")
+    L2(l2=0.01)
+
+    Args:
+        identifier: None, "l1", "l2" or "l1_l2" in any case (factors 0.01), an object or a class of this module, or what
+            `fastann.spec.serialize` made of an object.
 
     Raises:
-        ValueError: unknown name. TypeError: neither of the above.
+        ValueError: the name is unknown. TypeError: none of the above.
     """
     if identifier is None or isinstance(identifier, L1 | L2 | L1L2):
         return identifier
     if isinstance(identifier, str):
-        if identifier not in _BY_NAME:
-            raise ValueError(f"a regularizer must be one of 'l1', 'l2', 'l1_l2' or an object, got {identifier!r}.")
-        cls = _BY_NAME[identifier]
-        return L1L2(0.01, 0.01) if cls is L1L2 else cls()
+        if identifier.lower() not in _BY_NAME:
+            raise ValueError(f"a regularizer must be 'l1', 'l2', 'l1_l2' or an object, got {identifier!r}.")
+        return _BY_NAME[identifier.lower()]
+    if isinstance(identifier, Mapping):
+        return get(deserialize(identifier, lookup("regularizers")))
+    if isinstance(identifier, type) and issubclass(identifier, L1 | L2 | L1L2):
+        return identifier()
     raise TypeError(f"a regularizer must be a name, L1, L2, L1L2 or None, got {identifier!r}.")
