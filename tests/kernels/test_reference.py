@@ -8,6 +8,7 @@ from fastann_kernels.program import ACTIVATIONS, LOSSES, METRICS, Metric, Update
 from scipy.special import expit, xlogy
 
 from tests import reference
+from tests.comparisons import central_differences
 from tests.programs import (
     CROSSENTROPIES,
     Chain,
@@ -20,17 +21,6 @@ from tests.programs import (
 )
 
 LOSS_CASES = [(op, False) for op in LOSSES] + [(op, True) for op in CROSSENTROPIES]
-
-
-def central_differences(function, x, h=1e-6):
-    """d function / d x_i, each by a step of h both ways; the error is of order h^2 + 1e-16 |f| / h."""
-    slopes = np.empty_like(x)
-    for i in range(x.size):
-        above, below = x.copy(), x.copy()
-        above[i] += h
-        below[i] -= h
-        slopes[i] = (function(above) - function(below)) / (2 * h)
-    return slopes
 
 
 def check_gradient(program, params, data, penalties=None, key=None):
