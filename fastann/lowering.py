@@ -24,6 +24,7 @@ from fastann_kernels.program import (
 )
 
 from fastann.layers.base import check_last_axis
+from fastann.losses.fits import check_fits
 
 if TYPE_CHECKING:
     from fastann.activations import Activation
@@ -194,17 +195,19 @@ def _lower_losses(builder: ProgramBuilder, outputs: tuple[int, ...], terms: Sequ
 def _lower_loss(builder: ProgramBuilder, outputs: tuple[int, ...], term: LossTerm) -> Loss:
     spec, prediction = term.loss, outputs[term.output]
     shape = builder.shape(prediction)
-    _check_loss(spec, shape)
+    target = target_shape(spec.op, shape)
+    if spec.op == "callable" and term.target_shape is not None:
+        target = term.target_shape
+    _check_loss(builder, prediction, term, target)
     logits = _logits(builder, prediction, spec.op, bool(getattr(spec, "from_logits", False)))
     if logits not in (-1, prediction) and (outputs.count(prediction) > 1 or _is_read(builder, prediction)):
         # The loss differentiates the activation of its own prediction, so others that read the value need another.
         prediction = builder.emit("activation", (logits,), shape, activation=CANONICAL[spec.op], alpha=0.0)
-    fixed = target_shape(spec.op, shape)
     return Loss(
         op=spec.op,
         prediction=prediction,
         logits=logits,
-        target_shape=fixed if spec.op != "callable" or term.target_shape is None else term.target_shape,
+        target_shape=target,
         weight=float(term.weight),
         weight_column=term.output,
         delta=float(getattr(spec, "delta", 1.0)),
@@ -213,17 +216,22 @@ def _lower_loss(builder: ProgramBuilder, outputs: tuple[int, ...], term: LossTer
     )
 
 
-def _check_loss(spec: LossSpec, shape: Shape) -> None:
+def _check_loss(builder: ProgramBuilder, prediction: int, term: LossTerm, target: Shape) -> None:
+    spec, shape = term.loss, builder.shape(prediction)
     check_last_axis(getattr(spec, "axis", -1), shape, f"loss {spec.name!r}")
     if spec.reduction not in MEANS:
         raise ValueError(
             f"loss {spec.name!r} in compile must have reduction='sum_over_batch_size', got {spec.reduction!r}."
         )
-    if CANONICAL.get(spec.op) == "softmax" and shape[-1] < 2:
-        raise ValueError(
-            f"loss {spec.name!r} expects an output with one column a class, got rows of shape {shape}; "
-            "use binary_crossentropy for a single column."
-        )
+    check_fits(spec, shape, target, _last_activation(builder, prediction))
+
+
+def _last_activation(builder: ProgramBuilder, value: int) -> str:
+    """Return the name of the activation that makes a value, "linear" if it is none."""
+    last = builder.producer(value)
+    while last is not None and last.op == "reshape":
+        last = builder.producer(last.inputs[0])
+    return str(last.get("activation", "linear")) if last is not None else "linear"
 
 
 def _logits(builder: ProgramBuilder, prediction: int, op: str, from_logits: bool) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -255,14 +256,15 @@ def test_from_logits_takes_the_last_value_as_it_is(loss: type[losses.Loss]) -> N
         (Dense(3, "softmax"), "binary_crossentropy"),
         (Dense(3, "sigmoid"), "categorical_crossentropy"),
         (Dense(3, "softmax"), "kl_divergence"),
-        (Dense(3), "categorical_crossentropy"),
+        (Dense(3, "softplus"), "categorical_crossentropy"),
     ],
 )
 def test_other_pairs_work_on_the_prediction(last: Layer, loss: str) -> None:
     program = lower(row(last), [LossTerm(losses.get(loss))])
     assert program.losses[0].logits == -1
     assert program.losses[0].prediction == program.outputs[0]
-    assert program.instructions[0].get("activation") == ("sigmoid" if last.activation.name == "sigmoid" else "linear")  # type: ignore[attr-defined]
+    name = last.activation.name  # type: ignore[attr-defined]
+    assert program.instructions[0].get("activation") == ("linear" if name == "softmax" else name)
 
 
 def test_settings_of_a_loss_are_carried_over() -> None:
@@ -273,9 +275,9 @@ def test_settings_of_a_loss_are_carried_over() -> None:
 
 
 def test_sparse_targets_have_one_axis_less() -> None:
-    flat = lower(row(Dense(3)), [LossTerm(losses.get("sparse_categorical_crossentropy"))])
+    flat = lower(row(Dense(3, "softmax")), [LossTerm(losses.get("sparse_categorical_crossentropy"))])
     assert (flat.losses[0].target_shape, flat.target_columns) == ((), 1)
-    steps = lower(row(Dense(3), shape=(7, 6)), [LossTerm(losses.get("sparse_categorical_crossentropy"))])
+    steps = lower(row(Dense(3, "softmax"), shape=(7, 6)), [LossTerm(losses.get("sparse_categorical_crossentropy"))])
     assert (steps.losses[0].target_shape, steps.target_columns) == ((7,), 7)
 
 
@@ -323,15 +325,35 @@ def test_a_function_as_loss() -> None:
 @pytest.mark.parametrize(
     ("last", "loss", "message"),
     [
-        (Dense(1), "categorical_crossentropy", "one column a class"),
+        (Dense(1, "sigmoid"), "categorical_crossentropy", "one column for each class"),
         (Dense(1, "softmax"), "sparse_categorical_crossentropy", "use binary_crossentropy"),
         (Dense(3), losses.MeanSquaredError(reduction="sum"), "reduction='sum_over_batch_size', got 'sum'"),
         (Dense(3), losses.MeanSquaredError(reduction="none"), "reduction='sum_over_batch_size'"),
+        (Dense(3), losses.SparseCategoricalCrossentropy(ignore_class=1), "ignore_class=None"),
+        (Dense(3), losses.CosineSimilarity(axis=-2), "last axis only, got axis=-2"),
     ],
 )
 def test_a_loss_that_does_not_fit_is_refused(last: Layer, loss: object, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         lower(row(last), [LossTerm(losses.get(loss))])
+
+
+@pytest.mark.parametrize(
+    ("layers", "loss", "message"),
+    [
+        ([Dense(3)], "categorical_crossentropy", "values after linear.*use softmax as the last activation"),
+        ([Dense(3, "relu")], "binary_crossentropy", "values after relu.*use sigmoid as the last activation"),
+        ([Dense(3, "softmax")], losses.CategoricalCrossentropy(from_logits=True), "use from_logits=False"),
+        ([Dense(1, "softmax")], "mse", "always 1"),
+    ],
+)
+def test_a_loss_on_values_that_it_does_not_expect_warns(layers: list[Layer], loss: object, message: str) -> None:
+    with pytest.warns(UserWarning, match=message):
+        lower(row(*layers), [LossTerm(losses.get(loss))])  # type: ignore[arg-type]
+
+
+def test_probabilities_may_be_flattened() -> None:
+    lower(row(Dense(3, "sigmoid"), Flatten(), shape=(2, 6)), [LossTerm(losses.get("binary_crossentropy"))])
 
 
 # ---- metrics
@@ -371,7 +393,7 @@ def test_settings_of_a_metric_are_carried_over() -> None:
 )
 def test_a_metric_that_wants_other_targets_than_the_loss_is_refused(loss: str, metric: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        lower(row(Dense(3)), [LossTerm(losses.get(loss))], [MetricTerm(metrics.get(metric))])
+        lower(row(Dense(3, "softmax")), [LossTerm(losses.get(loss))], [MetricTerm(metrics.get(metric))])
 
 
 def test_a_metric_needs_a_loss() -> None:
@@ -415,7 +437,9 @@ def test_a_program_computes_what_its_layers_say(layers: list[Layer], shape: Shap
     graph = row(*layers, shape=shape)
     out = graph.shapes[-1]
     terms = [] if loss is None or (loss.startswith("cat") and out[-1] == 1) else [LossTerm(losses.get(loss))]
-    program = lower(graph, terms)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of losses on values that are no probabilities
+        program = lower(graph, terms)
     vector = draw(graph, 5)
     vector += 0.1
     x = np.random.default_rng(2).normal(size=(4, *shape))

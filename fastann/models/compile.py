@@ -210,7 +210,7 @@ def _requests(metrics: Any, what: str, weighted: bool) -> tuple[MetricRequest, .
 
 def _identifier(metric: Any) -> str | Metric:
     """Return a known name as it is, and anything else as a metric."""
-    if isinstance(metric, str) and metric in BY_SHAPE:
+    if isinstance(metric, str) and metric.lower() in BY_SHAPE:
         return metric
     found: Metric = metric_specs.get(metric)
     return metric if isinstance(metric, str) else found

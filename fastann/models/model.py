@@ -13,11 +13,11 @@ from fastann.models.network import Network
 from fastann.models.optimizer_view import OptimizerView
 
 if TYPE_CHECKING:
-    from fastann.callbacks import Callback
+    from fastann.callbacks.base import Callback
+    from fastann.callbacks.history import History
     from fastann.losses import LossLike
     from fastann.metrics import MetricLike
     from fastann.optimizers import Optimizer
-    from fastann.training.history import History
 
 Array = NDArray[Any]
 Path = str | PathLike[str]

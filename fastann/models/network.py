@@ -132,8 +132,8 @@ class Network:
 
     def replace_weights(self, weights: Any, numbers: range, what: str) -> None:
         """Replace the weights that have these numbers in `parameters`; `what` does so, in messages."""
-        drawn = self._live.params is not None or len(numbers) < len(self.parameters)
-        vector = self._params().copy() if drawn else np.empty(self.count_params())
+        all_new = self._live.params is None and len(numbers) == len(self.parameters)
+        vector = np.empty(self.count_params()) if all_new else self._params().copy()
         flat.fill(vector, self.parameters[numbers.start : numbers.stop], weights, what)
         self._live.set_params(vector)
 

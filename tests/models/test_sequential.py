@@ -384,7 +384,7 @@ def test_the_session_follows_the_targets_and_keeps_what_was_trained(backend: str
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(8, 3)).astype(np.float32), rng.integers(0, 2, 8)
     model = Sequential([Dense(4, "tanh"), Dense(2, "softmax")], seed=1)
-    model.compile(Adam(0.1), "sparse_categorical_crossentropy", ["accuracy"], backend=backend)
+    model.compile(Adam(0.1), "sparse_categorical_crossentropy", metrics=["accuracy"], backend=backend)
     bare = model.prepare(x.shape)
     assert model.built
     assert bare.program.losses == ()
@@ -493,7 +493,7 @@ def test_a_function_as_loss_takes_the_targets_as_they_are() -> None:
     from fastann.models.compile import Target, resolve
 
     model = small()
-    model.compile("sgd", lambda y_true, y_pred: y_pred, ["mse"])
+    model.compile("sgd", lambda y_true, y_pred: y_pred, metrics=["mse"])
     program = resolve(model.graph, model.compile_spec, [Target((2,))]).program
     assert program.losses[0].target_shape == (2,)
     with pytest.raises(ValueError, match="one column of targets for each column of outputs"):
