@@ -35,6 +35,8 @@ def read_table(given: Any, name: str) -> Array:
         raise TypeError(
             f"{name} must be a table or column in memory, got {type(given).__name__}; collect or compute it first."
         ) from None
+    except nw.exceptions.DuplicateError:
+        raise ValueError(f"{name} must have a different name for each column; rename those that are equal.") from None
     if isinstance(table, nw.Series):
         label = f"column {table.name!r} of {name}" if table.name else name
         return _read_column(table, label)
