@@ -42,8 +42,8 @@ def _signature(name: str, tables: tuple[Any, ...]) -> tuple[Any, ...]:
     number = getattr(types, name)
     vector, matrix = number[::1], number[:, ::1]
     wide, wide_matrix = float64[::1], float64[:, ::1]
+    wide_cube = float64[:, :, ::1]
     return (
-        int64[::1], typeof(tables), int64[::1], wide_matrix, wide_matrix, vector, vector, matrix,
-        vector, vector, vector, vector, vector, vector, vector,
-        wide, wide_matrix, wide_matrix, wide_matrix, matrix,
+        int64, int64[::1], int64[::1], typeof(tables), int64[::1], wide_matrix, wide_matrix, vector, matrix, matrix,
+        vector, vector, vector, vector, vector, vector, vector, wide, wide_cube, wide_cube, wide_cube, matrix,
     )  # fmt: skip

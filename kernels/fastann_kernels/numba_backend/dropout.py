@@ -47,12 +47,12 @@ def threefry(k0, k1, c0, c1):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def dropout(x, rate, k0, k1, y, mask):  # type: ignore[no-untyped-def]
-    """mask = 1 / (1 - rate) where bits >= rate * 2^32, else 0; y = x * mask."""
+def dropout(x, rate, k0, k1, first, y, mask):  # type: ignore[no-untyped-def]
+    """mask = 1 / (1 - rate) where bits >= rate * 2^32, else 0; y = x * mask. x[0] is element `first` of the batch."""
     threshold = np.uint32(rate * 4294967296.0)
     keep, drop = like(x, 1.0 / (1.0 - rate)), like(x, 0)
     for i in range(x.size):
-        x0, x1 = threefry(k0, k1, np.uint32(0), np.uint32(i))
+        x0, x1 = threefry(k0, k1, np.uint32(0), np.uint32(first + i))
         mask[i] = keep if np.uint32(x0 ^ x1) >= threshold else drop
     for i in range(x.size):
         y[i] = x[i] * mask[i]

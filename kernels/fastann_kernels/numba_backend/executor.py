@@ -13,10 +13,16 @@ from fastann_kernels.backend import PRECISIONS, Array, HostState, Record, Steps,
 from fastann_kernels.numba_backend import blas
 from fastann_kernels.numba_backend import interpreter as I
 from fastann_kernels.numba_backend.announce import compile_for
-from fastann_kernels.numba_backend.plan import L_POSITIONS, L_WIDTH, make_plan
+from fastann_kernels.numba_backend.plan import L_POSITIONS, L_WIDTH, N_WEIGHT, make_plan
+from fastann_kernels.numba_backend.team import cores, single_threaded_blas, team
 from fastann_kernels.program import OPERATIONS, Program
 
 _NO_ORDER = np.zeros(0, np.int64)
+_NO_ROWS = np.zeros((0, 0))
+_NO_PENALTIES = np.zeros((0, 2))
+
+#: Floating-point operations a step that make one more thread worth while: about 30 microseconds of one core.
+_WORK_PER_THREAD = 4e6
 
 
 @dataclass
@@ -40,8 +46,21 @@ class State:
     slots: Array
 
 
+@dataclass
+class Call:
+    """One run of the jitted function, before its results are allocated."""
+
+    arguments: NDArray[np.int64]
+    visited: int
+    order: NDArray[np.int64]
+    coefficients: NDArray[np.float64]
+    penalties: NDArray[np.float64]
+    collect: bool
+    members: int
+
+
 class Workspace:
-    """The buffers of one call, for batches of up to `capacity` rows."""
+    """The buffers of one member of a team, for up to `capacity` rows."""
 
     def __init__(self, executor: NumbaExecutor, capacity: int) -> None:
         plan, program, dtype = executor.plan, executor.program, executor.dtype
@@ -72,7 +91,7 @@ class NumbaExecutor:
         self.dtype = np.dtype(precision)
         self.plan = make_plan(program)
         self._local = threading.local()
-        self._grads = np.zeros(0, self.dtype)
+        self._no_gradients = np.zeros((1, 0), self.dtype)
         compile_for(I.run, self.dtype, self.plan.tables)
 
     def put_state(self, host: HostState) -> State:
@@ -89,29 +108,30 @@ class NumbaExecutor:
         order = _NO_ORDER if steps.order is None else np.ascontiguousarray(steps.order, np.int64)
         visited = data.rows if steps.order is None else order.size
         arguments = self._arguments(I.TRAIN, data, min(steps.batch_size, visited))
-        arguments[I.BATCH] = steps.batch_size
         arguments[I.FIRST_STEP] = steps.first_step & 0xFFFFFFFF
         arguments[I.KEY_0], arguments[I.KEY_1] = steps.key
         arguments[I.STOP] = int(steps.stop_at_nonfinite)
         arguments[I.ORDERED] = int(steps.order is not None)
-        record = self._run(
-            arguments, visited, state, np.zeros(self.program.parameter_count, self.dtype), order,
-            steps.coefficients, steps.penalties, steps.collect_outputs,
-        )  # fmt: skip
-        return state, record
+        members = self._members(int(arguments[I.BATCH]))
+        call = Call(arguments, visited, order, steps.coefficients, steps.penalties, steps.collect_outputs, members)
+        return state, self._run(call, state, self._gradients(members))
 
     def evaluate(
         self, state: State, data: Data, batch_size: int, penalties: NDArray[np.float64], collect_outputs: bool = False
     ) -> Record:
         arguments = self._arguments(I.EVALUATE, data, min(batch_size, data.rows))
-        return self._run(arguments, data.rows, state, self._grads, _NO_ORDER, None, penalties, collect_outputs)
+        members = self._members(int(arguments[I.BATCH]))
+        call = Call(arguments, data.rows, _NO_ORDER, _NO_ROWS, penalties, collect_outputs, members)
+        return self._run(call, state, self._no_gradients)
 
     def predict(self, state: State, x: Array, batch_size: int) -> Array:
         data = self.put_data(x)
         arguments = self._arguments(I.PREDICT, data, min(batch_size, data.rows))
-        record = self._run(arguments, data.rows, state, self._grads, _NO_ORDER, None, None, True)
-        assert record.outputs is not None
-        return record.outputs
+        members = self._members(int(arguments[I.BATCH]))
+        call = Call(arguments, data.rows, _NO_ORDER, _NO_ROWS, _NO_PENALTIES, True, members)
+        outputs = self._run(call, state, self._no_gradients).outputs
+        assert outputs is not None
+        return outputs
 
     def gradients(
         self, state: State, data: Data, penalties: NDArray[np.float64], key: tuple[int, int] | None = None
@@ -120,15 +140,27 @@ class NumbaExecutor:
         if key is not None:
             arguments[I.DROP] = 1
             arguments[I.KEY_0], arguments[I.KEY_1] = key
-        grads = np.zeros(self.program.parameter_count, self.dtype)
-        record = self._run(arguments, data.rows, state, grads, _NO_ORDER, None, penalties, False)
-        return float(record.losses[0]), grads
+        grads = np.zeros((1, self.program.parameter_count), self.dtype)
+        record = self._run(Call(arguments, data.rows, _NO_ORDER, _NO_ROWS, penalties, False, 1), state, grads)
+        return float(record.losses[0]), grads[0]
+
+    def _members(self, batch: int) -> int:
+        """Return how many threads share a batch: more than one only where the work outweighs waiting for each other."""
+        work = 6.0 * batch * self.program.parameter_count
+        return max(1, min(cores(), batch, int(work / _WORK_PER_THREAD)))
+
+    def _gradients(self, members: int) -> Array:
+        """Return this thread's float[members, P], made anew only when the team grows."""
+        grads: Array | None = getattr(self._local, "grads", None)
+        if grads is None or len(grads) != members:
+            grads = self._local.grads = np.zeros((members, self.program.parameter_count), self.dtype)
+        return grads
 
     def _arguments(self, mode: int, data: Data, batch: int) -> NDArray[np.int64]:
-        arguments = np.zeros(20, np.int64)
+        arguments = np.zeros(I.ARGUMENTS, np.int64)
         arguments[I.MODE] = mode
         arguments[I.N_ROWS] = data.rows
-        arguments[I.BATCH] = arguments[I.CAPACITY] = batch
+        arguments[I.BATCH] = max(batch, 1)
         arguments[I.RULE], arguments[I.FLAGS] = self.plan.rule, self.plan.flags
         arguments[I.X_ADDRESS], arguments[I.X_IS_BYTES] = data.x_address, int(data.x.dtype == np.uint8)
         arguments[I.X_COLUMNS] = data.x.shape[1]
@@ -138,52 +170,57 @@ class NumbaExecutor:
             arguments[I.W_ADDRESS], arguments[I.W_COLUMNS] = data.weights_address, data.weights.shape[1]
         return arguments
 
-    def _run(
-        self,
-        arguments: NDArray[np.int64],
-        visited: int,
-        state: State,
-        grads: Array,
-        order: NDArray[np.int64],
-        coefficients: NDArray[np.float64] | None,
-        penalties: NDArray[np.float64] | None,
-        collect: bool,
-    ) -> Record:
-        """Allocate the results, call the jitted function and cut the results to the steps that ran."""
-        batch = int(arguments[I.BATCH])
-        count = -(-visited // batch) if visited else 0
-        space = self._workspace(int(arguments[I.CAPACITY]))
-        arguments[I.CAPACITY] = space.capacity
-        arguments[I.COLLECT] = int(collect)
+    def _run(self, call: Call, state: State, grads: Array) -> Record:
+        """Allocate the results, run the team and cut the results to the steps that ran."""
+        arguments, batch = call.arguments, int(call.arguments[I.BATCH])
+        count = -(-call.visited // batch)
+        spaces = self._workspaces(-(-batch // call.members), call.members)
+        arguments[I.CAPACITY], arguments[I.MEMBERS] = spaces[0].capacity, call.members
+        arguments[I.COLLECT] = int(call.collect)
         losses = np.zeros(count)
-        parts = np.zeros((count, len(self.program.losses)))
-        sums, totals = np.zeros((2, count, len(self.program.metrics)))
-        outputs = np.empty((visited if collect else 0, self.program.output_columns), self.dtype)
-        if coefficients is None:
-            coefficients = np.zeros((0, 0))
-        if penalties is None:
-            penalties = np.zeros((0, 2))
-        completed = I.run(
-            arguments, self.plan.tables, order, np.ascontiguousarray(coefficients, np.float64),
-            np.ascontiguousarray(penalties, np.float64), state.params, grads, state.slots,
-            space.values, space.deltas, space.scratch, space.spare, space.top, space.y, space.weights,
-            losses, parts, sums, totals, outputs,
-        )  # fmt: skip
+        parts = np.zeros((call.members, count, len(self.program.losses)))
+        sums, totals = np.zeros((2, call.members, count, len(self.program.metrics)))
+        outputs = np.empty((call.visited if call.collect else 0, self.program.output_columns), self.dtype)
+        coefficients = np.ascontiguousarray(call.coefficients, np.float64)
+        penalties = np.ascontiguousarray(call.penalties, np.float64)
+        barrier = np.zeros(1, np.int64)
+
+        def work(member: int) -> int:
+            s = spaces[member]
+            return I.run(  # type: ignore[no-any-return]
+                member, barrier, arguments, self.plan.tables, call.order, coefficients, penalties, state.params, grads,
+                state.slots, s.values, s.deltas, s.scratch, s.spare, s.top, s.y, s.weights, losses, parts, sums, totals,
+                outputs,
+            )  # fmt: skip
+
+        with single_threaded_blas():
+            completed = int(team.run(work, call.members))
+        if arguments[I.MODE] == I.EVALUATE:
+            weights = self.plan.loss_numbers[:, N_WEIGHT]
+            losses = parts.sum(axis=0) @ weights + self._penalty(state.params, penalties)
         rows = np.full(count, batch, np.int64)
-        if count:
-            rows[-1] = visited - (count - 1) * batch
+        rows[-1:] = call.visited - (count - 1) * batch
         ran = min(completed + 1, count)
         return Record(
-            losses[:ran], rows[:ran], sums[:ran], totals[:ran], parts[:ran],
-            outputs[: int(rows[:ran].sum())] if collect else None, int(completed),
+            losses[:ran], rows[:ran], sums.sum(axis=0)[:ran], totals.sum(axis=0)[:ran], parts.sum(axis=0)[:ran],
+            outputs[: int(rows[:ran].sum())] if call.collect else None, completed,
         )  # fmt: skip
 
-    def _workspace(self, capacity: int) -> Workspace:
-        """Return this thread's buffers, made anew only when a larger batch comes."""
-        space: Workspace | None = getattr(self._local, "space", None)
-        if space is None or space.capacity < capacity:
-            space = self._local.space = Workspace(self, capacity)
-        return space
+    def _penalty(self, params: Array, penalties: NDArray[np.float64]) -> float:
+        """Return the sum of all penalties."""
+        total = 0.0
+        for parameter, (l1, l2) in zip(self.program.parameters, penalties, strict=True):
+            if l1 or l2:
+                w = params[parameter.offset : parameter.offset + parameter.size].astype(np.float64)
+                total += float(l1 * np.abs(w).sum() + l2 * np.square(w).sum())
+        return total
+
+    def _workspaces(self, capacity: int, members: int) -> list[Workspace]:
+        """Return this thread's buffers, a set a member, made anew only when a larger batch or team comes."""
+        spaces: list[Workspace] = getattr(self._local, "spaces", [])
+        if len(spaces) < members or spaces[0].capacity < capacity:
+            spaces = self._local.spaces = [Workspace(self, capacity) for _ in range(members)]
+        return spaces
 
 
 def _address(array: Array | None) -> int:

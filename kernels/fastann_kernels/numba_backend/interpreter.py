@@ -21,7 +21,8 @@ from fastann_kernels.numba_backend.dense import dense, dense_backward
 from fastann_kernels.numba_backend.dropout import dropout, dropout_backward, threefry
 from fastann_kernels.numba_backend.elementary import like
 from fastann_kernels.numba_backend.metrics import metric
-from fastann_kernels.numba_backend.updates import penalty, penalty_gradient, update
+from fastann_kernels.numba_backend.team import wait_for_all
+from fastann_kernels.numba_backend.updates import CLIP_FLAGS, clip, gather_gradients, penalty, update
 from fastann_kernels.program import LOSSES, OPERATIONS
 
 DENSE, ACTIVATION, DROPOUT, RESHAPE = range(len(OPERATIONS))
@@ -30,8 +31,9 @@ TRAIN, GRADIENTS, EVALUATE, PREDICT = range(4)
 # Slots of the integer arguments of a run.
 (
     MODE, N_ROWS, BATCH, CAPACITY, FIRST_STEP, KEY_0, KEY_1, RULE, FLAGS, STOP, DROP, COLLECT,
-    X_ADDRESS, X_IS_BYTES, X_COLUMNS, Y_ADDRESS, Y_COLUMNS, W_ADDRESS, W_COLUMNS, ORDERED,
-) = range(20)  # fmt: skip
+    X_ADDRESS, X_IS_BYTES, X_COLUMNS, Y_ADDRESS, Y_COLUMNS, W_ADDRESS, W_COLUMNS, ORDERED, MEMBERS,
+) = range(21)  # fmt: skip
+ARGUMENTS = 21
 
 _LOSSES = len(LOSSES)
 
@@ -67,8 +69,8 @@ def _gather(address, is_bytes, columns, n_rows, first, width, order, ordered, st
 
 
 @kernel
-def forward(instructions, numbers, params, values, scratch, capacity, rows, training, skip_fused, k0, k1):  # type: ignore[no-untyped-def]
-    """Run every instruction on one batch."""
+def forward(instructions, numbers, params, values, scratch, capacity, first, rows, training, skip_fused, k0, k1):  # type: ignore[no-untyped-def]
+    """Run every instruction on rows first, first + 1, ... of a batch."""
     for i in range(instructions.shape[0]):
         t = instructions[i]
         if t[T.OP] == RESHAPE or (skip_fused and t[T.FUSED]):
@@ -89,7 +91,7 @@ def forward(instructions, numbers, params, values, scratch, capacity, rows, trai
             if training:
                 mask = scratch[t[T.SCRATCH] * capacity : t[T.SCRATCH] * capacity + y.size]
                 s0, s1 = threefry(k0, k1, np.uint32(0), np.uint32(t[T.STREAM]))
-                dropout(x, numbers[i], s0, s1, y, mask)
+                dropout(x, numbers[i], s0, s1, first * t[T.ROWS] * n_out, y, mask)
             else:
                 y[:] = x
 
@@ -128,58 +130,123 @@ def backward(instructions, numbers, params, grads, values, deltas, scratch, capa
 
 
 @kernel
-def _target(y, stride, row, batch_weights, weight_columns, rows, weights):  # type: ignore[no-untyped-def]
-    """Return the targets from a loss's first column on, and the sample weights, copied to `weights`, or none."""
-    if weight_columns == 0 or not row[T.L_WEIGHTED]:
-        return y[row[T.L_COLUMN] : rows * stride], weights[:0]
+def _sample_weights(row, batch_w, columns, rows, out):  # type: ignore[no-untyped-def]
+    """Return the sample weights of a loss or metric, copied to `out`, or an empty array where it has none."""
+    if columns == 0 or not row[T.L_WEIGHTED]:
+        return out[:0]
     for r in range(rows):
-        weights[r] = batch_weights[r * weight_columns + row[T.L_WEIGHT_COLUMN]]
-    return y[row[T.L_COLUMN] : rows * stride], weights[:rows]
+        out[r] = batch_w[r * columns + row[T.L_WEIGHT_COLUMN]]
+    return out[:rows]
 
 
 @kernel
 def _loss(row, number, y, stride, weights, values, deltas, top, capacity, rows, scale):  # type: ignore[no-untyped-def]
     """Evaluate one loss (or metric that is one) on a batch; a scale of 0 asks for the value alone."""
     size = rows * row[T.L_POSITIONS] * row[T.L_WIDTH]
-    p = values[:0] if row[T.L_P] < 0 else values[row[T.L_P] * capacity : row[T.L_P] * capacity + size]
     z = values[:0] if row[T.L_Z] < 0 else values[row[T.L_Z] * capacity : row[T.L_Z] * capacity + size]
-    if row[T.L_P] < 0:
-        # the logits are the prediction: probabilities go to the spare half of the scratch
-        p = top[top.size - size :]
+    # where the logits are the prediction, the probabilities go to the far end of the scratch
+    p = top[top.size - size :] if row[T.L_P] < 0 else values[row[T.L_P] * capacity : row[T.L_P] * capacity + size]
     want = scale != 0 and row[T.L_DELTA] >= 0
     delta = deltas[row[T.L_DELTA] * capacity : row[T.L_DELTA] * capacity + size] if want else deltas[:0]
     return L.loss(
-        row[T.L_OP], row[T.L_LOGITS], y, stride, z, p, row[T.L_WIDTH], weights, row[T.L_POSITIONS],
+        row[T.L_OP], row[T.L_LOGITS], y[row[T.L_COLUMN] :], stride, z, p, row[T.L_WIDTH], weights, row[T.L_POSITIONS],
         number[T.N_FACTOR], number[T.N_SMOOTHING], scale, delta, top,
     )  # fmt: skip
 
 
 @kernel
-def _sum(weights, count):  # type: ignore[no-untyped-def]
-    if weights.size == 0:
-        return float(count)
-    total = 0.0
-    for r in range(weights.size):
-        total += weights[r]
-    return total * (count // weights.size)
+def _losses(table, numbers, y, stride, batch_w, w_columns, values, deltas, spare, top, capacity, rows, batch, training, parts):  # type: ignore[no-untyped-def]
+    """parts[i] = this member's share of the mean of loss i over a batch; the gradients go to `deltas`."""
+    for i in range(table.shape[0]):
+        weights = _sample_weights(table[i], batch_w, w_columns, rows, spare)
+        count = batch * table[i, T.L_POSITIONS]
+        scale = numbers[i, T.N_WEIGHT] / count if training else 0.0
+        value = _loss(table[i], numbers[i], y, stride, weights, values, deltas, top, capacity, rows, scale)
+        parts[i] = value / count
 
 
 @kernel
 def _metrics(table, numbers, y, stride, batch_w, w_columns, values, deltas, spare, top, capacity, rows, sums, totals):  # type: ignore[no-untyped-def]
-    """Fill one row of metric sums and of their weights."""
+    """Fill this member's row of metric sums and of their weights."""
     for i in range(table.shape[0]):
         row = table[i]
-        target, weights = _target(y, stride, row, batch_w, w_columns, rows, spare)
+        weights = _sample_weights(row, batch_w, w_columns, rows, spare)
         if row[T.L_OP] < _LOSSES:
-            sums[i] = _loss(row, numbers[i], target, stride, weights, values, deltas, top, capacity, rows, 0.0)
+            sums[i] = _loss(row, numbers[i], y, stride, weights, values, deltas, top, capacity, rows, 0.0)
         else:
             size = rows * row[T.L_POSITIONS] * row[T.L_WIDTH]
             p = values[row[T.L_P] * capacity : row[T.L_P] * capacity + size]
             sums[i] = metric(
-                row[T.L_OP], target, stride, p, row[T.L_WIDTH], weights, row[T.L_POSITIONS],
+                row[T.L_OP], y[row[T.L_COLUMN] :], stride, p, row[T.L_WIDTH], weights, row[T.L_POSITIONS],
                 numbers[i, T.N_THRESHOLD], row[T.L_K],
             )  # fmt: skip
-        totals[i] = _sum(weights, rows * row[T.L_POSITIONS])
+        total = float(rows)
+        if weights.size:
+            total = 0.0
+            for r in range(rows):
+                total += weights[r]
+        totals[i] = total * row[T.L_POSITIONS]
+
+
+@kernel
+def _total_loss(numbers, tensors, penalties, params, parts):  # type: ignore[no-untyped-def]
+    """Return the loss of a batch from the members' shares float64[members, losses], penalties included."""
+    total = 0.0
+    for i in range(numbers.shape[0]):
+        for member in range(parts.shape[0]):
+            total += numbers[i, T.N_WEIGHT] * parts[member, i]
+    for i in range(tensors.shape[0]):
+        if penalties[i, 0] != 0 or penalties[i, 1] != 0:
+            w = params[tensors[i, 0] : tensors[i, 0] + tensors[i, 1]]
+            total += penalty(w, penalties[i, 0], penalties[i, 1])
+    return total
+
+
+@kernel
+def _collect(outputs, values, capacity, first, rows, collected):  # type: ignore[no-untyped-def]
+    """Copy the outputs of a batch, side by side, to rows first, first + 1, ... of `collected`."""
+    column = 0
+    for i in range(outputs.shape[0]):
+        place, width = outputs[i, 0] * capacity, outputs[i, 1]
+        for r in range(rows):
+            for j in range(width):
+                collected[first + r, column + j] = values[place + r * width + j]
+        column += width
+
+
+@kernel
+def _load(arguments, inputs, order, capacity, first, rows, values, batch_y, batch_w):  # type: ignore[no-untyped-def]
+    """Gather inputs, targets and weights of the rows at places first, first + 1, ... of the order."""
+    n_rows, ordered = arguments[N_ROWS], arguments[ORDERED]
+    column = 0
+    for i in range(inputs.shape[0]):
+        place, width = inputs[i, 0] * capacity, inputs[i, 1]
+        _gather(
+            arguments[X_ADDRESS], arguments[X_IS_BYTES], arguments[X_COLUMNS], n_rows, column, width, order, ordered,
+            first, rows, values[place : place + rows * width],
+        )  # fmt: skip
+        column += width
+    y_columns, w_columns = arguments[Y_COLUMNS], arguments[W_COLUMNS]
+    if arguments[MODE] != PREDICT and y_columns:
+        _gather(arguments[Y_ADDRESS], 0, y_columns, n_rows, 0, y_columns, order, ordered, first, rows, batch_y)
+    if arguments[MODE] != PREDICT and w_columns:
+        _gather(arguments[W_ADDRESS], 0, w_columns, n_rows, 0, w_columns, order, ordered, first, rows, batch_w)
+
+
+@kernel
+def _update(member, barrier, arguments, tensors, spans, coefficients, penalties, params, grads, slots):  # type: ignore[no-untyped-def]
+    """Do this member's part of the optimizer step: one stretch of the flat vectors."""
+    members, flags = arguments[MEMBERS], arguments[FLAGS]
+    # stretches start at multiples of 16 numbers, so that no two members write to one cache line
+    start = (params.size * member // members) // 16 * 16
+    stop = params.size if member == members - 1 else (params.size * (member + 1) // members) // 16 * 16
+    gather_gradients(grads, tensors, penalties, params, start, stop)
+    if flags & CLIP_FLAGS:
+        wait_for_all(barrier, members)
+        if member == 0:
+            clip(flags, coefficients, tensors, grads[0])
+        wait_for_all(barrier, members)
+    update(arguments[RULE], flags, coefficients, spans, params, grads[0], slots, start, stop)
 
 
 def _make_run(digest: str) -> Any:
@@ -187,92 +254,71 @@ def _make_run(digest: str) -> Any:
 
     @entry
     def run(
-        arguments, tables, order, coefficients, penalties, params, grads, slots, values, deltas, scratch, spare, top,
-        batch_y, batch_w, losses, parts, sums, totals, collected,
+        member, barrier, arguments, tables, order, coefficients, penalties, params, grads, slots, values, deltas, scratch,
+        spare, top, batch_y, batch_w, losses, parts, sums, totals, collected,
     ):  # type: ignore[no-untyped-def]  # fmt: skip
-        """Run batches until the rows are used up; return how many steps were completed."""
+        """Run one team member's share of every batch until the rows are used up; return how many steps were completed.
+
+        Args:
+            member: 0 .. members - 1; barrier: int64[1]; arguments: the integers named at the head of this file.
+            order .. penalties: as in `Steps`. params float[P], grads float[members, P], slots float[S, P] are shared;
+            values .. batch_w: this member's buffers. losses float64[steps]; parts, sums, totals
+            float64[members, steps, n] and collected float[rows, columns] are shared, each member writing its part.
+        """
         digest  # noqa: B018
         (instructions, numbers, loss_table, loss_numbers, metric_table, metric_numbers,
          cleared, inputs, outputs, tensors, spans) = tables  # fmt: skip
-        mode, n_rows, batch, capacity = arguments[MODE], arguments[N_ROWS], arguments[BATCH], arguments[CAPACITY]
-        y_columns, w_columns = arguments[Y_COLUMNS], arguments[W_COLUMNS]
+        mode, batch, capacity, members = arguments[MODE], arguments[BATCH], arguments[CAPACITY], arguments[MEMBERS]
         training = mode == TRAIN or (mode == GRADIENTS and arguments[DROP] != 0)
-        visited = order.size if arguments[ORDERED] else n_rows
-        for step in range((visited + batch - 1) // batch):
-            start = step * batch
-            rows = min(batch, visited - start)
-            column = 0
-            for i in range(inputs.shape[0]):
-                place, width = inputs[i, 0] * capacity, inputs[i, 1]
-                _gather(
-                    arguments[X_ADDRESS], arguments[X_IS_BYTES], arguments[X_COLUMNS], n_rows, column, width, order,
-                    arguments[ORDERED], start, rows, values[place : place + rows * width],
-                )  # fmt: skip
-                column += width
+        backwards = mode <= GRADIENTS
+        visited = order.size if arguments[ORDERED] else arguments[N_ROWS]
+        steps = (visited + batch - 1) // batch
+        for step in range(steps):
+            size = min(batch, visited - step * batch)
+            first = size * member // members
+            rows = size * (member + 1) // members - first
+            _load(arguments, inputs, order, capacity, step * batch + first, rows, values, batch_y, batch_w)
             k0, k1 = threefry(
                 np.uint32(arguments[KEY_0]), np.uint32(arguments[KEY_1]), np.uint32(0),
                 np.uint32(arguments[FIRST_STEP] + step),
             )  # fmt: skip
             forward(
-                instructions, numbers, params, values, scratch, capacity, rows, training, mode != PREDICT, k0, k1
-            )  # fmt: skip
+                instructions, numbers, params, values, scratch, capacity, first, rows, training, mode != PREDICT, k0, k1
+            )
+            if backwards:
+                for i in range(cleared.shape[0]):
+                    deltas[cleared[i, 0] * capacity : cleared[i, 0] * capacity + rows * cleared[i, 1]] = like(params, 0)
             if mode != PREDICT:
-                _gather(
-                    arguments[Y_ADDRESS], 0, y_columns, n_rows, 0, y_columns, order, arguments[ORDERED], start, rows,
-                    batch_y,
+                _losses(
+                    loss_table, loss_numbers, batch_y, arguments[Y_COLUMNS], batch_w, arguments[W_COLUMNS], values,
+                    deltas, spare, top, capacity, rows, size, backwards, parts[member, step],
                 )  # fmt: skip
-                if w_columns:
-                    _gather(
-                        arguments[W_ADDRESS], 0, w_columns, n_rows, 0, w_columns, order, arguments[ORDERED], start,
-                        rows, batch_w,
-                    )  # fmt: skip
-                if mode <= GRADIENTS:
-                    for i in range(cleared.shape[0]):
-                        place = cleared[i, 0] * capacity
-                        deltas[place : place + rows * cleared[i, 1]] = like(params, 0)
-                total = 0.0
-                for i in range(loss_table.shape[0]):
-                    row = loss_table[i]
-                    target, weights = _target(batch_y, y_columns, row, batch_w, w_columns, rows, spare)
-                    count = rows * row[T.L_POSITIONS]
-                    scale = loss_numbers[i, T.N_WEIGHT] / count if mode <= GRADIENTS else 0.0
-                    value = _loss(
-                        row, loss_numbers[i], target, y_columns, weights, values, deltas, top, capacity, rows, scale
-                    )
-                    parts[step, i] = value / count
-                    total += loss_numbers[i, T.N_WEIGHT] * parts[step, i]
-                for i in range(tensors.shape[0]):
-                    if penalties[i, 0] != 0 or penalties[i, 1] != 0:
-                        w = params[tensors[i, 0] : tensors[i, 0] + tensors[i, 1]]
-                        total += penalty(w, penalties[i, 0], penalties[i, 1])
-                losses[step] = total
                 _metrics(
-                    metric_table, metric_numbers, batch_y, y_columns, batch_w, w_columns, values, deltas, spare, top,
-                    capacity, rows, sums[step], totals[step],
+                    metric_table, metric_numbers, batch_y, arguments[Y_COLUMNS], batch_w, arguments[W_COLUMNS], values,
+                    deltas, spare, top, capacity, rows, sums[member, step], totals[member, step],
                 )  # fmt: skip
             if arguments[COLLECT]:
-                column = 0
-                for i in range(outputs.shape[0]):
-                    place, width = outputs[i, 0] * capacity, outputs[i, 1]
-                    for r in range(rows):
-                        for j in range(width):
-                            collected[start + r, column + j] = values[place + r * width + j]
-                    column += width
-            if mode <= GRADIENTS:
-                if arguments[STOP] and not math.isfinite(losses[step]):
-                    return step
-                backward(instructions, numbers, params, grads, values, deltas, scratch, capacity, rows, training)
-                for i in range(tensors.shape[0]):
-                    if penalties[i, 0] != 0 or penalties[i, 1] != 0:
-                        stop = tensors[i, 0] + tensors[i, 1]
-                        penalty_gradient(
-                            params[tensors[i, 0] : stop], penalties[i, 0], penalties[i, 1], grads[tensors[i, 0] : stop]
-                        )
+                _collect(outputs, values, capacity, step * batch + first, rows, collected)
+            if not backwards:
+                continue
+            backward(instructions, numbers, params, grads[member], values, deltas, scratch, capacity, rows, training)
+            wait_for_all(barrier, members)
+            loss = _total_loss(loss_numbers, tensors, penalties, params, parts[:, step])
+            if member == 0:
+                losses[step] = loss
+            if arguments[STOP] and not math.isfinite(loss):
+                return step
             if mode == TRAIN:
-                update(
-                    arguments[RULE], arguments[FLAGS], coefficients[step], tensors, spans, params, grads, slots
-                )  # fmt: skip
-        return (visited + batch - 1) // batch
+                # nobody may change a weight while another still adds up the penalties
+                if members > 1 and penalties.any():
+                    wait_for_all(barrier, members)
+                _update(
+                    member, barrier, arguments, tensors, spans, coefficients[step], penalties, params, grads, slots
+                )
+                wait_for_all(barrier, members)
+            else:
+                gather_gradients(grads, tensors, penalties, params, 0, params.size)
+        return steps
 
     return run
 

@@ -22,6 +22,7 @@ FLAGS = {
     )
 }
 AMSGRAD, CENTERED, CLIPNORM, CLIPVALUE, DECAY, EMA, GLOBAL_CLIPNORM, MOMENTUM, NESTEROV = FLAGS.values()
+CLIP_FLAGS = CLIPNORM | CLIPVALUE | GLOBAL_CLIPNORM
 
 _DECAY, _CLIPVALUE, _CLIPNORM, _GLOBAL_CLIPNORM, _EMA_MOMENTUM, _EMA_OVERWRITE = range(len(COMMON_COEFFICIENTS))
 _FIRST = len(COMMON_COEFFICIENTS)
@@ -209,24 +210,42 @@ def _apply(op, flags, w, g, slots, start, stop, c):  # type: ignore[no-untyped-d
 
 
 @kernel
-def update(op, flags, coefficients, tensors, spans, params, grads, slots):  # type: ignore[no-untyped-def]
-    """Clip, decay, apply the rule and follow the moving average: one whole optimizer step, in place."""
-    clip(flags, coefficients, tensors, grads)
+def gather_gradients(grads, tensors, penalties, params, start, stop):  # type: ignore[no-untyped-def]
+    """grads[0, start:stop] <- sum over the members of the team, plus the gradient of the penalties."""
+    total = grads[0, start:stop]
+    for member in range(1, grads.shape[0]):
+        part = grads[member, start:stop]
+        for i in range(total.size):
+            total[i] += part[i]
+    for i in range(tensors.shape[0]):
+        if penalties[i, 0] != 0 or penalties[i, 1] != 0:
+            first, last = max(start, tensors[i, 0]), min(stop, tensors[i, 0] + tensors[i, 1])
+            if first < last:
+                penalty_gradient(params[first:last], penalties[i, 0], penalties[i, 1], grads[0, first:last])
+
+
+@kernel
+def _follow_average(coefficients, w, average):  # type: ignore[no-untyped-def]
+    """average <- momentum average + (1 - momentum) w, and w <- average where the step asks for it."""
+    keep, rest = like(w, coefficients[_EMA_MOMENTUM]), like(w, 1 - coefficients[_EMA_MOMENTUM])
+    for j in range(w.size):
+        average[j] = keep * average[j] + rest * w[j]
+    if coefficients[_EMA_OVERWRITE] != 0:
+        w[:] = average
+
+
+@kernel
+def update(op, flags, coefficients, spans, params, g, slots, start, stop):  # type: ignore[no-untyped-def]
+    """Decay, apply the rule and follow the moving average on parameters start..stop, in place; g is float[P], clipped."""
     for i in range(spans.shape[0]):
-        if not spans[i, 2]:
+        first, last = max(start, spans[i, 0]), min(stop, spans[i, 0] + spans[i, 1])
+        if not spans[i, 2] or first >= last:
             continue
-        start, stop = spans[i, 0], spans[i, 0] + spans[i, 1]
-        w = params[start:stop]
+        w = params[first:last]
         if flags & DECAY and spans[i, 3]:
             keep = like(w, 1 - coefficients[_DECAY])
             for j in range(w.size):
                 w[j] *= keep
-        _apply(op, flags, w, grads[start:stop], slots, start, stop, coefficients[_FIRST:])
+        _apply(op, flags, w, g[first:last], slots, first, last, coefficients[_FIRST:])
         if flags & EMA:
-            average = slots[slots.shape[0] - 1, start:stop]
-            keep = like(w, coefficients[_EMA_MOMENTUM])
-            rest = like(w, 1 - coefficients[_EMA_MOMENTUM])
-            for j in range(w.size):
-                average[j] = keep * average[j] + rest * w[j]
-            if coefficients[_EMA_OVERWRITE] != 0:
-                w[:] = average
+            _follow_average(coefficients, w, slots[slots.shape[0] - 1, first:last])

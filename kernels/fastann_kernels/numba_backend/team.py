@@ -1,0 +1,147 @@
+"""Threads that run one program together: a barrier for jitted code, and the pool that calls it.
+
+A team splits each batch by rows and the flat parameter vector by stretches, with two barriers a step and BLAS at one thread, so that there is
+never a second pool of spinning threads beside it. The threads are Python's own; jitted code releases the GIL.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+from threadpoolctl import ThreadpoolController
+
+from fastann_kernels.numba_backend.compiling import kernel
+
+#: Rounds of a barrier spent looking before the thread offers its core to others.
+_PATIENCE = 4000
+
+
+@intrinsic
+def _arrive(typingctx: Any, counter: Any) -> Any:
+    """Add 1 to counter[0] atomically and return its old value."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, args[0]).data
+        return builder.atomic_rmw("add", data, ir.Constant(ir.IntType(64), 1), "seq_cst")
+
+    return types.int64(counter), codegen
+
+
+@intrinsic
+def _look(typingctx: Any, counter: Any) -> Any:
+    """Return counter[0], read anew at each call."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, args[0]).data
+        return builder.load_atomic(data, "seq_cst", 8)
+
+    return types.int64(counter), codegen
+
+
+@intrinsic
+def _offer_core(typingctx: Any) -> Any:
+    """Let another thread run: POSIX sched_yield."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kind = ir.FunctionType(ir.IntType(32), [])
+        builder.call(cgutils.get_or_insert_function(builder.module, kind, "sched_yield"), [])
+        return context.get_dummy_value()
+
+    return types.void(), codegen
+
+
+@kernel
+def wait_for_all(counter, size):  # type: ignore[no-untyped-def]
+    """Return once every thread of the team has come here; counter is int64[1], 0 when the run begins."""
+    if size == 1:
+        return
+    goal = (_arrive(counter) // size + 1) * size
+    looks = 0
+    while _look(counter) < goal:
+        looks += 1
+        if looks > _PATIENCE:
+            _offer_core()
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class Team:
+    """A pool of threads for jitted calls; a forked child starts a pool of its own."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._pool: ThreadPoolExecutor | None = None
+        self._owner = 0
+
+    def run(self, call: Callable[[int], Any], size: int) -> Any:
+        """Call call(0), ..., call(size - 1), all at the same time, and return what call(0) returned.
+
+        The members wait for one another, so two teams must not share threads: while one runs, a second call is made by one thread alone
+        is not possible; it waits for its turn.
+        """
+        if size == 1:
+            return call(0)
+        with self._lock:
+            if self._pool is None or self._owner != os.getpid():
+                self._pool = ThreadPoolExecutor(max(1, cores() - 1), thread_name_prefix="fastann")
+                self._owner = os.getpid()
+            others = [self._pool.submit(call, member) for member in range(1, size)]
+            result = call(0)
+            for other in others:
+                other.result()
+        return result
+
+
+class SingleThreadedBlas:
+    """Keeps BLAS at one thread while any run is under way, and gives it back its threads afterwards."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users = 0
+        self._before: list[tuple[Any, int]] = []
+        self._libraries: list[Any] | None = None
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        """Hold BLAS at one thread inside the block; blocks may overlap between threads."""
+        with self._lock:
+            self._users += 1
+            if self._users == 1:
+                self._hold()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._users -= 1
+                if self._users == 0:
+                    for library, threads in self._before:
+                        library.set_num_threads(threads)
+                    self._before = []
+
+    def _hold(self) -> None:
+        if self._libraries is None:
+            # scanning the process for libraries takes milliseconds, so it is done once
+            found = ThreadpoolController().select(user_api="blas")
+            self._libraries = list(found.lib_controllers)
+        self._before = [(library, library.get_num_threads()) for library in self._libraries]
+        self._before = [(library, threads) for library, threads in self._before if threads != 1]
+        for library, _ in self._before:
+            library.set_num_threads(1)
+
+
+team = Team()
+single_threaded_blas = SingleThreadedBlas()
