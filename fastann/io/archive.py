@@ -173,7 +173,7 @@ class Archive:
         try:
             yield
         except _DAMAGE as error:
-            raise ModelFileError(f"{self.path!r} cannot be read: {what} ({shorten(str(error), 80)}).") from error
+            raise ModelFileError(f"{self.path!r} cannot be read: {what} ({cleaned(error)}).") from error
 
     def _refuse(self, reason: str) -> None:
         raise ModelFileError(f"{self.path!r} is not a model file of fastann: {reason}.")
@@ -194,8 +194,14 @@ def open_regular(path: str | os.PathLike[str]) -> IO[bytes]:
     return place.open("rb")
 
 
+def cleaned(error: BaseException, limit: int = 80) -> str:
+    """Return what `error` says as it may stand in another message: one line, escaped, cut, without the full stop."""
+    text = str(error).encode("unicode_escape", "backslashreplace").decode("ascii").rstrip(".")
+    return text if len(text) <= limit else f"{text[: limit - 3]}..."
+
+
 def shorten(text: str, limit: int = 60) -> str:
-    """Return `text` as it may stand in a message: escaped, and cut to about `limit` characters."""
+    """Return `text` quoted as it may stand in a message: escaped, and cut to about `limit` characters."""
     shown = ascii(text)
     return shown if len(shown) <= limit else shown[: limit - 4] + "...'"
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from itertools import accumulate
 from typing import Any
 
-from fastann.io.archive import ModelFileError, shorten
+from fastann.io.archive import ModelFileError, cleaned
 
 #: Bytes of a document; a network of a thousand layers takes about one million.
 MAX_BYTES = 16 << 20
@@ -50,7 +50,7 @@ def loads(data: bytes, what: str) -> dict[str, Any]:
     except ModelFileError as error:
         raise ModelFileError(f"{what} {error}") from error
     except (ValueError, RecursionError) as error:
-        raise ModelFileError(f"{what} is not valid JSON ({shorten(str(error), 80)}).") from error
+        raise ModelFileError(f"{what} is not valid JSON ({cleaned(error)}).") from error
     if not isinstance(document, dict):
         raise ModelFileError(f"{what} must be a JSON object, got {type(document).__name__}.")
     return document

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastann.io import documents
-from fastann.io.archive import Archive, ModelFileError, shorten, write_archive
+from fastann.io.archive import Archive, ModelFileError, cleaned, shorten, write_archive
 from fastann.io.tensors import Array, Shape, pack, size_limit, unpack
 from fastann.io.weights_file import named_weights, refuse_overwriting, weight_shapes
 
@@ -210,5 +210,6 @@ def _malformed(shown: str) -> Iterator[None]:
     except ModelFileError as error:
         raise ModelFileError(f"{shown} cannot be read: {error}") from error
     except _MALFORMED as error:
-        reason = str(error) if isinstance(error, ValueError | TypeError) else f"{type(error).__name__}: {error}"
-        raise ModelFileError(f"{shown} describes no network that can be built: {shorten(reason, 200)}.") from error
+        kind = "" if isinstance(error, ValueError | TypeError) else f"{type(error).__name__}: "
+        reason = kind + cleaned(error, 400)
+        raise ModelFileError(f"{shown} describes no network that can be built: {reason}.") from error

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastann.io.archive import ModelFileError, shorten
+from fastann.io.archive import ModelFileError, cleaned, shorten
 
 Array = NDArray[Any]
 Shape = tuple[int, ...]
@@ -51,7 +51,7 @@ def unpack(data: bytes, expected: Mapping[str, Shape], what: str) -> dict[str, A
     try:
         found = dict(deserialize(data))  # type: ignore[no-untyped-call]
     except (SafetensorError, ValueError) as error:
-        raise ModelFileError(f"{what} is not a valid safetensors file ({shorten(str(error), 80)}).") from error
+        raise ModelFileError(f"{what} is not a valid safetensors file ({cleaned(error)}).") from error
     _check_names(set(found), expected, what)
     return {name: _array(found[name], shape, f"{what}: the tensor {name!r}") for name, shape in expected.items()}
 

@@ -196,7 +196,7 @@ def refused(tmp_path: Path, members: dict[str, bytes]) -> str:
         load_model(tmp_path / "bad")
     message = str(caught.value)
     assert message.startswith(repr(str(tmp_path / "bad")))
-    assert len(message) < 500 + 2 * len(str(tmp_path))
+    assert len(message) < 600 + 2 * len(str(tmp_path))
     assert "\n" not in message
     return message
 
@@ -244,7 +244,7 @@ def test_missing_and_surplus_members(tmp_path: Path, good: dict[str, bytes]) -> 
         (("training", "learning_rate"), "fast", "learning_rate must be a finite number"),
         (("training", "learning_rate"), -1, "learning_rate must be a finite number"),
         (("model",), [], "describes no network"),
-        (("model", "class_name"), "Transformer", "the kind of model \\'Transformer\\' is unknown"),
+        (("model", "class_name"), "Transformer", "the kind of model 'Transformer' is unknown"),
         (("model", "class_name"), ["x"], "describes no network"),
         (("model", "config"), {}, "describes no network"),
         (("model", "config", "seed"), -1, "seed"),
@@ -264,13 +264,14 @@ def test_missing_and_surplus_members(tmp_path: Path, good: dict[str, bytes]) -> 
             "numbers in weights.safetensors, which has",
         ),
         (("model", "config", "nodes", 2, "layer", "config", "units"), 10**15, "more weights than a file can hold"),
-        (("model", "config", "nodes", 2, "layer", "config", "units"), 10**4000, "describes no network"),
+        (("model", "config", "nodes", 2, "layer", "config", "units"), 10**4000, "more weights than a file can hold"),
         (("compile",), {}, "describes no network"),
         (("compile", "optimizer"), {"class_name": "Evil", "config": {}}, "Evil"),
         (("compile", "backend"), "torch", "backend"),
         (("compile", "precision"), "float16", "precision"),
         (("compile", "losses"), [{"class_name": "Dense", "config": {"units": 3}}], "Dense"),
     ],
+    ids=lambda value: "-".join(map(str, value)) if isinstance(value, tuple) else "",
 )
 def test_documents_that_lie(tmp_path: Path, good: dict[str, bytes], path: Any, value: Any, expected: str) -> None:
     assert expected in refused(tmp_path, edited(good, *path, to=value))
