@@ -6,13 +6,15 @@ A schedule takes a step or an integer array of steps and returns a float or a fl
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastann.spec import Spec, bounded, number, register, whole
+from fastann.spec import Spec, bounded, flag, label, number, register, whole
 
 Rates: TypeAlias = float | NDArray[np.float64]
 
@@ -27,60 +29,68 @@ class LearningRateSchedule(Spec):
         """Return the learning rate of the update that follows `step` others."""
         raise TypeError(f"{type(self).__name__} must override __call__(self, step).")
 
-    def _set(self, **values: Any) -> None:
-        for key, value in values.items():
-            object.__setattr__(self, key, value)
+
+def _steps(value: Any, name: str) -> float:
+    """Return a positive number of steps, as an int if it is whole."""
+    steps = bounded(value, name, above=True)
+    return int(steps) if steps.is_integer() else steps
 
 
 def _result(step: ArrayLike, rates: NDArray[np.float64]) -> Rates:
     return float(rates) if np.ndim(step) == 0 else rates
 
 
-@register("schedules")
 @dataclass(frozen=True)
-class ExponentialDecay(LearningRateSchedule):
-    """a0 * decay_rate^(step / decay_steps); `staircase` rounds the exponent down."""
+class _Decay(LearningRateSchedule):
+    """The settings of decays that go on for ever."""
 
     initial_learning_rate: float
-    decay_steps: int
+    decay_steps: float
     decay_rate: float
     staircase: bool = False
-    name: str = "ExponentialDecay"
 
     def __post_init__(self) -> None:
         self._set(
             initial_learning_rate=bounded(self.initial_learning_rate, "initial_learning_rate"),
-            decay_steps=whole(self.decay_steps, "decay_steps", 1),
+            decay_steps=_steps(self.decay_steps, "decay_steps"),
             decay_rate=bounded(self.decay_rate, "decay_rate"),
+            staircase=flag(self.staircase, "staircase"),
+            name=label(self.name, "name"),  # type: ignore[attr-defined]
         )
 
-    def __call__(self, step: ArrayLike) -> Rates:
-        p = np.asarray(step, np.float64) / self.decay_steps
-        return _result(step, self.initial_learning_rate * self.decay_rate ** (np.floor(p) if self.staircase else p))
+    def _periods(self, step: ArrayLike) -> NDArray[np.float64]:
+        periods = np.asarray(step, np.float64) / self.decay_steps
+        return np.floor(periods) if self.staircase else periods
 
 
 @register("schedules")
 @dataclass(frozen=True)
-class InverseTimeDecay(LearningRateSchedule):
-    """a0 / (1 + decay_rate * step / decay_steps); `staircase` rounds the quotient down."""
+class ExponentialDecay(_Decay):
+    """initial_learning_rate * decay_rate^(step / decay_steps); `staircase` rounds the exponent down.
 
-    initial_learning_rate: float
-    decay_steps: int
-    decay_rate: float
-    staircase: bool = False
-    name: str = "InverseTimeDecay"
+    >>> ExponentialDecay(0.1, decay_steps=100, decay_rate=0.5)(200)
+    0.025
+    """
 
-    def __post_init__(self) -> None:
-        self._set(
-            initial_learning_rate=bounded(self.initial_learning_rate, "initial_learning_rate"),
-            decay_steps=whole(self.decay_steps, "decay_steps", 1),
-            decay_rate=bounded(self.decay_rate, "decay_rate"),
-        )
+    name: str | None = "ExponentialDecay"
 
     def __call__(self, step: ArrayLike) -> Rates:
-        p = np.asarray(step, np.float64) / self.decay_steps
-        p = np.floor(p) if self.staircase else p
-        return _result(step, self.initial_learning_rate / (1 + self.decay_rate * p))
+        return _result(step, self.initial_learning_rate * self.decay_rate ** self._periods(step))
+
+
+@register("schedules")
+@dataclass(frozen=True)
+class InverseTimeDecay(_Decay):
+    """initial_learning_rate / (1 + decay_rate * step / decay_steps); `staircase` rounds the quotient down.
+
+    >>> InverseTimeDecay(0.1, decay_steps=100, decay_rate=0.5)(200)
+    0.05
+    """
+
+    name: str | None = "InverseTimeDecay"
+
+    def __call__(self, step: ArrayLike) -> Rates:
+        return _result(step, self.initial_learning_rate / (1 + self.decay_rate * self._periods(step)))
 
 
 @register("schedules")
@@ -91,23 +101,30 @@ class PiecewiseConstantDecay(LearningRateSchedule):
     Args:
         boundaries: increasing steps.
         values: one number more than boundaries.
+
+    >>> [PiecewiseConstantDecay([10, 20], [1.0, 0.5, 0.1])(step) for step in (0, 10, 11, 21)]
+    [1.0, 1.0, 0.5, 0.1]
     """
 
-    boundaries: tuple[int, ...]
-    values: tuple[float, ...]
-    name: str = "PiecewiseConstant"
+    boundaries: Sequence[float]
+    values: Sequence[float]
+    name: str | None = "PiecewiseConstant"
 
     def __post_init__(self) -> None:
-        boundaries = tuple(number(b, "boundaries") for b in self.boundaries)
-        values = tuple(bounded(v, "values") for v in self.values)
+        for name in ("boundaries", "values"):
+            if not isinstance(getattr(self, name), tuple | list):
+                raise TypeError(f"{name} must be a list of numbers, got {getattr(self, name)!r}.")
+        boundaries = tuple(number(b, "a boundary") for b in self.boundaries)
+        boundaries = tuple(int(b) if b.is_integer() else b for b in boundaries)
+        values = tuple(bounded(v, "a learning rate in values") for v in self.values)
         if len(values) != len(boundaries) + 1 or not boundaries:
             raise ValueError(
                 "values must hold one number more than boundaries, "
                 f"got {len(values)} values for {len(boundaries)} boundaries."
             )
-        if any(b <= a for a, b in zip(boundaries, boundaries[1:], strict=False)):
+        if any(b <= a for a, b in pairwise(boundaries)):
             raise ValueError(f"boundaries must increase, got {boundaries}.")
-        self._set(boundaries=boundaries, values=values)
+        self._set(boundaries=boundaries, values=values, name=label(self.name, "name"))
 
     def __call__(self, step: ArrayLike) -> Rates:
         place = np.searchsorted(np.array(self.boundaries), np.asarray(step), side="left")
@@ -117,21 +134,30 @@ class PiecewiseConstantDecay(LearningRateSchedule):
 @register("schedules")
 @dataclass(frozen=True)
 class PolynomialDecay(LearningRateSchedule):
-    """(a0 - a1) * (1 - min(step, n) / n)^power + a1; with `cycle`, n grows to the next multiple of decay_steps instead."""
+    """(a0 - a1) * (1 - min(step, n) / n)^power + a1.
+
+    a0 and a1 are the initial and the end learning rate and n is decay_steps; with `cycle`, n grows to the next multiple
+    of decay_steps instead of stopping there.
+
+    >>> PolynomialDecay(0.1, decay_steps=100, end_learning_rate=0.0)(50)
+    0.05
+    """
 
     initial_learning_rate: float
-    decay_steps: int
+    decay_steps: float
     end_learning_rate: float = 0.0001
     power: float = 1.0
     cycle: bool = False
-    name: str = "PolynomialDecay"
+    name: str | None = "PolynomialDecay"
 
     def __post_init__(self) -> None:
         self._set(
             initial_learning_rate=bounded(self.initial_learning_rate, "initial_learning_rate"),
-            decay_steps=whole(self.decay_steps, "decay_steps", 1),
+            decay_steps=_steps(self.decay_steps, "decay_steps"),
             end_learning_rate=bounded(self.end_learning_rate, "end_learning_rate"),
             power=bounded(self.power, "power"),
+            cycle=flag(self.cycle, "cycle"),
+            name=label(self.name, "name"),
         )
 
     def __call__(self, step: ArrayLike) -> Rates:
@@ -149,22 +175,26 @@ class PolynomialDecay(LearningRateSchedule):
 class CosineDecay(LearningRateSchedule):
     """a0 * ((1 - alpha) * (1 + cos(pi step / decay_steps)) / 2 + alpha), after a linear warm-up if wanted.
 
-    With `warmup_target`, the rate first climbs from `initial_learning_rate` to it in `warmup_steps`, then decays from there
-    for `decay_steps` more. Loshchilov & Hutter 2017.
+    a0 is the initial learning rate. With `warmup_target`, the rate first climbs from a0 to that in `warmup_steps`, then
+    decays from there for `decay_steps` more. Loshchilov & Hutter 2017; the warm-up: Goyal et al. 2017.
+
+    >>> CosineDecay(0.0, decay_steps=100, warmup_target=0.2, warmup_steps=10)(5)
+    0.1
     """
 
     initial_learning_rate: float
-    decay_steps: int
+    decay_steps: float
     alpha: float = 0.0
-    name: str = "CosineDecay"
+    name: str | None = "CosineDecay"
     warmup_target: float | None = None
     warmup_steps: int = 0
 
     def __post_init__(self) -> None:
         self._set(
             initial_learning_rate=bounded(self.initial_learning_rate, "initial_learning_rate"),
-            decay_steps=whole(self.decay_steps, "decay_steps", 1),
+            decay_steps=_steps(self.decay_steps, "decay_steps"),
             alpha=bounded(self.alpha, "alpha"),
+            name=label(self.name, "name"),
             warmup_steps=whole(self.warmup_steps, "warmup_steps"),
         )
         if self.warmup_target is not None:
@@ -189,23 +219,27 @@ class CosineDecay(LearningRateSchedule):
 class CosineDecayRestarts(LearningRateSchedule):
     """Cosine decay that starts again: period k lasts first_decay_steps * t_mul^k and begins at a0 * m_mul^k.
 
-    Loshchilov & Hutter 2017, "SGDR".
+    a0 is the initial learning rate, and alpha * a0 where every period ends. Loshchilov & Hutter 2017, "SGDR".
+
+    >>> [CosineDecayRestarts(0.1, first_decay_steps=10)(step) for step in (0, 5, 10, 20)]
+    [0.1, 0.05, 0.1, 0.05]
     """
 
     initial_learning_rate: float
-    first_decay_steps: int
+    first_decay_steps: float
     t_mul: float = 2.0
     m_mul: float = 1.0
     alpha: float = 0.0
-    name: str = "SGDRDecay"
+    name: str | None = "SGDRDecay"
 
     def __post_init__(self) -> None:
         self._set(
             initial_learning_rate=bounded(self.initial_learning_rate, "initial_learning_rate"),
-            first_decay_steps=whole(self.first_decay_steps, "first_decay_steps", 1),
+            first_decay_steps=_steps(self.first_decay_steps, "first_decay_steps"),
             t_mul=bounded(self.t_mul, "t_mul", 1.0),
             m_mul=bounded(self.m_mul, "m_mul"),
             alpha=bounded(self.alpha, "alpha"),
+            name=label(self.name, "name"),
         )
 
     def __call__(self, step: ArrayLike) -> Rates:

@@ -175,6 +175,13 @@ def flag(value: Any, name: str) -> bool:
     return bool(value)
 
 
+def label(value: Any, name: str) -> str | None:
+    """Return a string or None; raises TypeError for anything else."""
+    if value is not None and not isinstance(value, str):
+        raise TypeError(f"{name} must be a string or None, got {value!r}.")
+    return value
+
+
 def number(value: Any, name: str) -> float:
     """Return a finite Python float; raises where `value` is none (True, a string, NaN)."""
     if isinstance(value, bool | np.bool_ | str | bytes) or np.ndim(value) != 0:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeAlias
 
-from fastann import schedules
+from fastann.optimizers import schedules
 from fastann.optimizers.adagrad import Adagrad
 from fastann.optimizers.adam import Adam, Adamax, AdamW, Nadam
 from fastann.optimizers.base import Optimizer
 from fastann.optimizers.lion import Lion
 from fastann.optimizers.rmsprop import RMSprop
 from fastann.optimizers.sgd import SGD
+from fastann.spec import deserialize, lookup
 
 __all__ = [
     "SGD",
@@ -21,27 +23,40 @@ __all__ = [
     "Lion",
     "Nadam",
     "Optimizer",
+    "OptimizerLike",
     "RMSprop",
     "get",
     "schedules",
 ]
+
+OptimizerLike: TypeAlias = str | Optimizer | Mapping[str, Any]
 
 _BY_NAME: dict[str, type[Optimizer]] = {
     cls.__name__.lower(): cls for cls in (SGD, RMSprop, Adagrad, Adam, AdamW, Nadam, Adamax, Lion)
 }
 
 
-def get(identifier: Any) -> Optimizer:
-    """Return the optimizer meant by an object or by a name ("adam", in any case) with default settings.
+def get(identifier: OptimizerLike) -> Optimizer:
+    """Return the optimizer that is meant.
+
+    >>> get("adam") == Adam()
+    True
+
+    Args:
+        identifier: a name in any case (default settings), an `Optimizer`, or what `fastann.spec.serialize` made of one.
 
     Raises:
-        ValueError: unknown name. TypeError: neither of the above.
+        ValueError: the name is unknown. TypeError: none of the above.
     """
     if isinstance(identifier, Optimizer):
         return identifier
     if isinstance(identifier, str):
         if identifier.lower() not in _BY_NAME:
-            raise ValueError(f"optimizer must be one of {', '.join(map(repr, sorted(_BY_NAME)))}, got {identifier!r}.")
+            raise ValueError(
+                f"an optimizer must be one of {', '.join(map(repr, sorted(_BY_NAME)))}, got {identifier!r}."
+            )
         return _BY_NAME[identifier.lower()]()
+    if isinstance(identifier, Mapping):
+        return get(deserialize(identifier, lookup("optimizers")))
     hint = f"; make an object of it: {identifier.__name__}()" if isinstance(identifier, type) else ""
     raise TypeError(f"an optimizer must be a name or an Optimizer, got {identifier!r}{hint}.")

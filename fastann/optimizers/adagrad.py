@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from fastann.optimizers.base import Coefficients, LearningRateLike, Optimizer
+from fastann.optimizers.base import Coefficients, Optimizer
 from fastann.spec import bounded, register
 
 
@@ -15,14 +15,13 @@ class Adagrad(Optimizer):
     """a <- a + g^2; w <- w - lr g / sqrt(a + epsilon). Duchi, Hazan & Singer 2011.
 
     Args:
-        learning_rate: a number, a schedule or a function of the step.
-        initial_accumulator_value: where a starts.
-        epsilon: inside the root, as in Keras.
+        learning_rate: lr; see `Optimizer` for this and the settings that are keywords only.
+        initial_accumulator_value: where a starts, not negative.
+        epsilon: inside the root, as in Keras; PyTorch has it outside.
     """
 
     op: ClassVar[str] = "adagrad"
 
-    learning_rate: LearningRateLike = 0.001  # type: ignore[misc]
     initial_accumulator_value: float = 0.1
     epsilon: float = 1e-7
 
@@ -35,5 +34,6 @@ class Adagrad(Optimizer):
     def _slots(self) -> tuple[float, ...]:
         return (self.initial_accumulator_value,)
 
-    def _fill(self, rows: dict[str, Coefficients], t: Coefficients, rates: Coefficients) -> None:
-        rows["lr"][:], rows["epsilon"][:] = rates, self.epsilon
+    def _fill(self, columns: dict[str, Coefficients], t: Coefficients, rates: Coefficients) -> None:
+        columns["lr"][:] = rates
+        columns["epsilon"][:] = self.epsilon

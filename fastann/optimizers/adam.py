@@ -1,40 +1,37 @@
-"""Adam and its relatives: AdamW, Nadam, Adamax."""
+"""Adam and its kin: rules that follow means of the gradient and of its size."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
-from fastann.optimizers.base import Coefficients, LearningRateLike, Optimizer, momentum_share
-from fastann.spec import bounded, register
-
-# Nadam's momentum schedule is beta_1 from here on, to the last bit of a float64.
-_NADAM_SETTLED = 1000
-_NADAM_DECAY = 0.96
+from fastann.optimizers.base import Coefficients, Optimizer, below_one
+from fastann.spec import bounded, flag, register
 
 
 @dataclass(frozen=True)
 class _Moments(Optimizer):
-    """The checks and slots of rules with two moments."""
+    """What rules with two moments share: beta_1, beta_2 in [0, 1) and epsilon."""
+
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+    epsilon: float = 1e-7
 
     def _check(self) -> None:
-        for key in ("beta_1", "beta_2"):
-            self._set(**{key: momentum_share(getattr(self, key), key)})
-        self._set(epsilon=bounded(self.epsilon, "epsilon"))  # type: ignore[attr-defined]
-        if not isinstance(getattr(self, "amsgrad", False), bool):
-            raise TypeError(f"amsgrad must be True or False, got {self.amsgrad!r}.")  # type: ignore[attr-defined]
+        self._set(
+            beta_1=below_one(self.beta_1, "beta_1"),
+            beta_2=below_one(self.beta_2, "beta_2"),
+            epsilon=bounded(self.epsilon, "epsilon"),
+        )
 
     def _slots(self) -> tuple[float, ...]:
-        return (0.0,) * (2 + getattr(self, "amsgrad", False))
+        return (0.0, 0.0)
 
-    def _flags(self) -> tuple[str, ...]:
-        return ("amsgrad",) if getattr(self, "amsgrad", False) else ()
-
-    def _fill(self, rows: dict[str, Coefficients], t: Coefficients, rates: Coefficients) -> None:
-        for key in ("beta_1", "beta_2", "epsilon"):
-            rows[key][:] = getattr(self, key)
+    def _fill(self, columns: dict[str, Coefficients], t: Coefficients, rates: Coefficients) -> None:
+        for name in ("beta_1", "beta_2", "epsilon"):
+            columns[name][:] = getattr(self, name)
 
 
 @register("optimizers")
@@ -45,77 +42,99 @@ class Adam(_Moments):
     Kingma & Ba 2015, the form before section 2.1 ("epsilon hat"), as in Keras; PyTorch and optax add epsilon after the
     correction of v instead.
 
+    >>> Adam(learning_rate=3e-4).learning_rate
+    0.0003
+
     Args:
-        learning_rate: a number, a schedule or a function of the step.
+        learning_rate: lr; see `Optimizer` for this and the settings that are keywords only.
         beta_1, beta_2: in [0, 1).
         epsilon: outside the root.
-        amsgrad: use the largest v so far. Reddi, Kale & Kumar 2018.
+        amsgrad: use the largest v so far. Reddi, Kale & Kumar 2018, algorithm 2.
     """
 
     op: ClassVar[str] = "adam"
 
-    learning_rate: LearningRateLike = 0.001  # type: ignore[misc]
-    beta_1: float = 0.9
-    beta_2: float = 0.999
-    epsilon: float = 1e-7
     amsgrad: bool = False
 
-    def _fill(self, rows: dict[str, Coefficients], t: Coefficients, rates: Coefficients) -> None:
-        super()._fill(rows, t, rates)
-        rows["alpha"][:] = rates * np.sqrt(1 - self.beta_2**t) / (1 - self.beta_1**t)
+    def _check(self) -> None:
+        super()._check()
+        self._set(amsgrad=flag(self.amsgrad, "amsgrad"))
+
+    def _slots(self) -> tuple[float, ...]:
+        return (0.0, 0.0, 0.0) if self.amsgrad else (0.0, 0.0)
+
+    def _flags(self) -> tuple[str, ...]:
+        return ("amsgrad",) if self.amsgrad else ()
+
+    def _fill(self, columns: dict[str, Coefficients], t: Coefficients, rates: Coefficients) -> None:
+        super()._fill(columns, t, rates)
+        columns["alpha"][:] = rates * np.sqrt(1 - self.beta_2**t) / (1 - self.beta_1**t)
 
 
 @register("optimizers")
 @dataclass(frozen=True)
 class AdamW(Adam):
-    """Adam with decoupled weight decay, on by default. Loshchilov & Hutter 2019."""
+    """Adam with decoupled weight decay, w <- w - lr weight_decay w before each update. Loshchilov & Hutter 2019.
 
-    weight_decay: float | None = field(default=0.004, kw_only=True)
+    Args:
+        learning_rate, weight_decay, beta_1, beta_2, epsilon, amsgrad: in this order, as in Keras.
+    """
+
+    weight_decay: float | None = 0.004
 
 
 @register("optimizers")
 @dataclass(frozen=True)
 class Nadam(_Moments):
-    """Adam with Nesterov momentum, whose beta_1 warms up as beta_1 (1 - 0.96^t / 2). Dozat 2016, as in Keras."""
+    """Adam with Nesterov momentum and a beta_1 that warms up: mu_t = beta_1 (1 - 0.96^t / 2).
+
+    w <- w - lr (mu_(t+1) / (1 - mu_1 ... mu_(t+1)) m + (1 - mu_t) / (1 - mu_1 ... mu_t) g)
+             / (sqrt(v / (1 - beta_2^t)) + epsilon). Dozat 2016, algorithm 8, as in Keras.
+
+    Args:
+        learning_rate: lr; see `Optimizer` for this and the settings that are keywords only.
+        beta_1, beta_2: in [0, 1).
+        epsilon: outside the root.
+    """
 
     op: ClassVar[str] = "nadam"
 
-    learning_rate: LearningRateLike = 0.001  # type: ignore[misc]
-    beta_1: float = 0.9
-    beta_2: float = 0.999
-    epsilon: float = 1e-7
+    #: From this update on, mu is beta_1 to the last bit of a float64.
+    SETTLED: ClassVar[int] = 1000
 
-    def _fill(self, rows: dict[str, Coefficients], t: Coefficients, rates: Coefficients) -> None:
-        super()._fill(rows, t, rates)
-        u, u_next = self._momentum(t), self._momentum(t + 1)
-        product = self._momentum_product(t)
-        rows["lr"][:] = rates
-        rows["m_scale"][:] = u_next / (1 - product * u_next)
-        rows["g_scale"][:] = (1 - u) / (1 - product)
-        rows["v_scale"][:] = 1 / (1 - self.beta_2**t)
+    def _fill(self, columns: dict[str, Coefficients], t: Coefficients, rates: Coefficients) -> None:
+        super()._fill(columns, t, rates)
+        mu, mu_next, product = self._mu(t), self._mu(t + 1), self._product(t)
+        columns["lr"][:] = rates
+        columns["m_scale"][:] = mu_next / (1 - product * mu_next)
+        columns["g_scale"][:] = (1 - mu) / (1 - product)
+        columns["v_scale"][:] = 1 / (1 - self.beta_2**t)
 
-    def _momentum(self, t: Coefficients) -> Coefficients:
-        return self.beta_1 * (1 - 0.5 * _NADAM_DECAY**t)
+    def _mu(self, t: Coefficients) -> Coefficients:
+        return self.beta_1 * (1 - 0.5 * 0.96**t)
 
-    def _momentum_product(self, t: Coefficients) -> Coefficients:
-        """Return the product of the momenta of updates 1..t, without walking through all of them."""
-        head = np.cumprod(self._momentum(np.arange(1.0, _NADAM_SETTLED + 1)))
-        inside = np.minimum(t, _NADAM_SETTLED).astype(np.int64)
-        return np.asarray(head[inside - 1] * self.beta_1 ** np.maximum(t - _NADAM_SETTLED, 0))
+    def _product(self, t: Coefficients) -> Coefficients:
+        """Return mu_1 ... mu_t, without walking through updates long gone."""
+        head = np.cumprod(self._mu(np.arange(1.0, self.SETTLED + 1)))
+        inside = np.minimum(t, self.SETTLED).astype(np.int64)
+        return np.asarray(head[inside - 1] * self.beta_1 ** np.maximum(t - self.SETTLED, 0))
 
 
 @register("optimizers")
 @dataclass(frozen=True)
 class Adamax(_Moments):
-    """u <- max(beta_2 u, |g|); w <- w - lr / (1 - beta_1^t) m / (u + epsilon). Kingma & Ba 2015, section 7.1."""
+    """m as in Adam; u <- max(beta_2 u, |g|); w <- w - lr / (1 - beta_1^t) m / (u + epsilon).
+
+    Kingma & Ba 2015, algorithm 2, with Keras's epsilon.
+
+    Args:
+        learning_rate: lr; see `Optimizer` for this and the settings that are keywords only.
+        beta_1, beta_2: in [0, 1).
+        epsilon: what is added to u.
+    """
 
     op: ClassVar[str] = "adamax"
 
-    learning_rate: LearningRateLike = 0.001  # type: ignore[misc]
-    beta_1: float = 0.9
-    beta_2: float = 0.999
-    epsilon: float = 1e-7
-
-    def _fill(self, rows: dict[str, Coefficients], t: Coefficients, rates: Coefficients) -> None:
-        super()._fill(rows, t, rates)
-        rows["alpha"][:] = rates / (1 - self.beta_1**t)
+    def _fill(self, columns: dict[str, Coefficients], t: Coefficients, rates: Coefficients) -> None:
+        super()._fill(columns, t, rates)
+        columns["alpha"][:] = rates / (1 - self.beta_1**t)
