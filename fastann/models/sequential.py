@@ -100,7 +100,9 @@ class Sequential(Model):
         layers = [layer for layer in self._layers if not isinstance(layer, InputLayer)]
         if not layers:
             raise ValueError("the model has no layers; add some, such as Dense(1).")
-        self._graph = _graph_of([InputLayer(shape), *layers])
+        layers.insert(0, InputLayer(shape))
+        self._graph = _graph_of(layers)
+        self._layers = layers
 
     def _kept_weights(self, graph: LayerGraph | None) -> Array | None:
         """Return the flat vector of a new graph: weights it shares with the present one as they are, others drawn."""

@@ -1,26 +1,15 @@
-"""Sequential models: building, weights, names, configurations, compile, summaries, errors."""
+"""Sequential models: building, names, weights, views, summaries, errors."""
 
 from __future__ import annotations
-
-import copy
-import json
-import pickle
 
 import numpy as np
 import pytest
 
 from fastann import Input, Sequential
 from fastann.layers import Activation, Dense, Dropout, Flatten, InputLayer, LeakyReLU, ReLU
-from fastann.metrics import MeanSquaredError
-from fastann.optimizers import SGD, Adam
 from fastann.random import weight_generator
-from fastann.schedules import ExponentialDecay
 from fastann.utils import set_random_seed
-
-
-def small(**settings: object) -> Sequential:
-    return Sequential([Dense(4, "relu", input_shape=(3,)), Dense(2)], seed=1, **settings)  # type: ignore[arg-type]
-
+from tests.models.small import small
 
 # ---- building and names
 
@@ -162,59 +151,6 @@ def test_wrong_weights_are_refused_and_change_nothing(change: object, error: typ
         np.testing.assert_array_equal(mine, expected)
 
 
-# ---- as data
-
-
-@pytest.mark.parametrize("built", [True, False])
-def test_a_model_survives_its_configuration(built: bool) -> None:
-    layers = [Flatten(), Dense(4, LeakyReLU(0.1), kernel_regularizer="l2"), Dropout(0.5), Dense(2, name="last")]
-    model = Sequential(layers, name="net", seed=2**63)
-    if built:
-        model.build((None, 2, 3))
-    config = json.loads(json.dumps(model.get_config()))
-    assert [node["name"] for node in config["nodes"]][-4:] == ["flatten", "dense", "dropout", "last"]
-    again = Sequential.from_config(config)
-    again.build((None, 2, 3))
-    model.build((None, 2, 3))
-    assert (again.name, again.seed, again.graph) == ("net", 2**63, model.graph)
-    assert again.get_config() == model.get_config()
-    for mine, expected in zip(again.get_weights(), model.get_weights(), strict=True):
-        np.testing.assert_array_equal(mine, expected)
-
-
-def test_compile_arguments_survive_their_configuration() -> None:
-    model = small()
-    model.compile(
-        Adam(ExponentialDecay(0.01, 100, 0.9), clipnorm=1.0, exclude_from_weight_decay=("bias",)),
-        loss="huber",
-        loss_weights=2.0,
-        metrics=["mae", MeanSquaredError(name="error")],
-        weighted_metrics=["mse"],
-        backend="numba",
-        precision="float64",
-        on_nonfinite="ignore",
-    )
-    config = json.loads(json.dumps(model.compile_config()))
-    again = small()
-    again.compile_from_config(config)
-    assert again.compile_config() == config
-    assert again.compile_spec.optimizer == model.compile_spec.optimizer
-    assert again.compile_spec.losses == model.compile_spec.losses
-    assert [(m.key, m.weighted) for m in again.compile_spec.metrics] == [
-        ("mae", False), ("error", False), ("mse", True),
-    ]  # fmt: skip
-
-
-def test_functions_cannot_be_written_to_a_configuration() -> None:
-    def distance(y_true: object, y_pred: object) -> object:
-        return y_pred
-
-    model = small()
-    model.compile("sgd", distance)
-    with pytest.raises(TypeError, match="function"):
-        model.compile_config()
-
-
 # ---- summary
 
 
@@ -246,78 +182,6 @@ def test_summary_prints(capsys: pytest.CaptureFixture[str]) -> None:
     out = capsys.readouterr().out
     assert "unbuilt" in out
     assert "Total params: 0 (0.00 B)" in out
-
-
-# ---- compile
-
-
-def test_compile_and_its_views() -> None:
-    model = small()
-    assert not model.compiled
-    assert model.optimizer is None
-    model.compile(SGD(0.5, momentum=0.9), "mse")
-    assert model.compiled
-    assert model.optimizer is not None
-    assert (model.optimizer.learning_rate, model.optimizer.iterations, model.optimizer.momentum) == (0.5, 0, 0.9)
-    model.optimizer.learning_rate = 0.25
-    assert model.optimizer.learning_rate == model.learning_rate == 0.25
-    assert model.optimizer.spec == SGD(0.5, momentum=0.9)
-    assert "SGD" in repr(model.optimizer)
-    model.compile("adam", "mse")
-    assert model.optimizer.learning_rate == 0.001
-
-
-def test_a_schedule_decides_the_learning_rate() -> None:
-    model = small()
-    model.compile(SGD(ExponentialDecay(0.5, 10, 0.1)), "mse")
-    assert model.learning_rate == pytest.approx(0.5)
-    with pytest.raises(TypeError, match="schedule"):
-        model.learning_rate = 0.1
-
-
-@pytest.mark.parametrize(
-    ("arguments", "error", "message"),
-    [
-        ({"optimizer": "adamant"}, ValueError, "optimizer must be one of .*'adamant'"),
-        ({"optimizer": None}, TypeError, "optimizer"),
-        ({"loss": "mze"}, ValueError, "'mze'"),
-        ({"loss": ["mse", "mae"]}, ValueError, "loss must have one entry for a model with one output, got 2"),
-        ({"loss": {"a": "mse"}}, TypeError, "loss must be one entry"),
-        ({"loss_weights": "high"}, TypeError, "loss_weights must be a number, got 'high'"),
-        ({"loss_weights": [1, 2]}, ValueError, "loss_weights must have one entry"),
-        ({"metrics": "accuracy"}, TypeError, r"metrics must be a list such as \['accuracy'\], got 'accuracy'"),
-        ({"metrics": ["acuracy"]}, ValueError, "'acuracy'"),
-        ({"metrics": ["mae", "mae"]}, ValueError, "a name of its own, and not 'loss', got 'mae'"),
-        ({"metrics": ["mae"], "weighted_metrics": ["mae"]}, ValueError, "got 'mae'"),
-        ({"metrics": [MeanSquaredError(name="loss")]}, ValueError, "got 'loss'"),
-        ({"backend": "torch"}, ValueError, "backend must be one of 'auto', 'numba', 'jax', got 'torch'"),
-        ({"backend": None}, ValueError, "backend must be one of"),
-        ({"precision": "float16"}, ValueError, "precision must be one of 'float32', 'float64', got 'float16'"),
-        ({"on_nonfinite": "stop"}, ValueError, "on_nonfinite must be one of 'raise', 'ignore', got 'stop'"),
-    ],
-)
-def test_wrong_compile_arguments_are_refused(
-    arguments: dict[str, object], error: type[Exception], message: str
-) -> None:
-    model = small()
-    model.compile("sgd", "mse")
-    with pytest.raises(error, match=message):
-        model.compile(**{"optimizer": "adam", "loss": "mse", **arguments})  # type: ignore[arg-type]
-    assert model.compile_spec.optimizer == SGD()
-
-
-def test_explain_backend(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("FASTANN_BACKEND", raising=False)
-    model = small()
-    model.compile("sgd", "mse", backend="numba")
-    assert model.explain_backend().name == "numba"
-    assert "compile" in str(model.explain_backend())
-    model.compile("sgd", lambda y_true, y_pred: y_pred)
-    assert model.explain_backend().name == "jax"
-    assert "function" in str(model.explain_backend())
-    monkeypatch.setenv("FASTANN_BACKEND", "numba")
-    model.compile("sgd", "mse")
-    assert "FASTANN_BACKEND" in str(model.explain_backend())
 
 
 # ---- errors
@@ -375,126 +239,3 @@ def test_a_refused_layer_leaves_the_model_as_it_was() -> None:
     with pytest.raises(ValueError, match="unique"):
         model.add(Dense(2, name="dense")), model.add(Dense(2, name="dense"))
     assert model.count_params() == 26 or len(model.layers) == 3
-
-
-# ---- sessions
-
-
-def test_the_session_follows_the_targets_and_keeps_what_was_trained(backend: str) -> None:
-    rng = np.random.default_rng(0)
-    x, y = rng.normal(size=(8, 3)).astype(np.float32), rng.integers(0, 2, 8)
-    model = Sequential([Dense(4, "tanh"), Dense(2, "softmax")], seed=1)
-    model.compile(Adam(0.1), "sparse_categorical_crossentropy", metrics=["accuracy"], backend=backend)
-    bare = model.prepare(x.shape)
-    assert model.built
-    assert bare.program.losses == ()
-    before = bare.predict(x, 8)
-    session = model.prepare(x.shape, y.shape, True)
-    assert session is model.session is not bare
-    assert [m.op for m in session.program.metrics] == ["sparse_categorical_accuracy"]
-    assert model.prepare(x.shape, y.shape, True) is session
-    assert model.prepare(x.shape, (8, 1), True) is session
-    assert model.prepare(x.shape) is session
-    np.testing.assert_allclose(session.predict(x, 8), before, rtol=1e-6)
-    session.train(session.put(x, y[:, None].astype(np.float32)), None, 4)
-    assert model.iterations == 2
-    assert model.state.slots.shape == (2, model.count_params())
-    weights = model.get_weights()
-    np.testing.assert_array_equal(model.state.params, np.concatenate([w.ravel() for w in weights]))
-    model.compile(Adam(0.1), "sparse_categorical_crossentropy", backend=backend, precision="float64")
-    assert model.iterations == 0
-    assert model.state.slots.shape[0] == 0
-    again = model.prepare(x.shape, y.shape, True)
-    assert again.precision == "float64"
-    for mine, expected in zip(model.get_weights(), weights, strict=True):
-        np.testing.assert_array_equal(mine, expected.astype(np.float64))
-
-
-def test_set_weights_while_a_session_runs(backend: str) -> None:
-    model = small()
-    model.compile("sgd", "mse", backend=backend)
-    session = model.prepare((8, 3))
-    model.set_weights([np.ones_like(w) for w in model.get_weights()])
-    out = session.predict(np.ones((1, 3), np.float32), 1)
-    np.testing.assert_allclose(out, [[17, 17]])  # 4 * relu(3 + 1) + 1
-    assert model.session is session
-
-
-def test_training_continues_from_an_exported_state(backend: str) -> None:
-    rng = np.random.default_rng(0)
-    x, y = rng.normal(size=(20, 3)).astype(np.float32), rng.normal(size=(20, 2)).astype(np.float32)
-
-    def make(seed: int) -> Sequential:
-        model = Sequential([Dense(4, "relu", input_shape=(3,)), Dropout(0.5), Dense(2)], seed=seed)
-        model.compile(Adam(0.1), "mse", backend=backend)
-        return model
-
-    def run(model: Sequential, times: int) -> None:
-        session = model.prepare(x.shape, y.shape)
-        for _ in range(times):
-            session.train(session.put(x, y), None, 6)
-
-    whole, first, second = make(3), make(3), make(4)
-    run(whole, 4)
-    run(first, 2)
-    first.learning_rate = 0.1
-    second.set_weights(first.get_weights())
-    second.set_training_state(first.training_state())
-    assert (second.iterations, second.learning_rate, second.seed) == (8, 0.1, 3)
-    run(second, 2)
-    for mine, expected in zip(second.get_weights(), whole.get_weights(), strict=True):
-        np.testing.assert_array_equal(mine, expected)
-
-
-@pytest.mark.parametrize("way", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
-def test_a_copy_goes_on_alone(backend: str, way: object) -> None:
-    x, y = np.ones((4, 3), np.float32), np.ones((4, 2), np.float32)
-    model = small()
-    model.compile(Adam(0.1), "mse", backend=backend)
-    session = model.prepare(x.shape, y.shape)
-    session.train(session.put(x, y), None, 2)
-    twin = way(model)  # type: ignore[operator]
-    assert model.session is session
-    assert twin.iterations == 2
-    for mine, expected in zip(twin.get_weights(), model.get_weights(), strict=True):
-        np.testing.assert_array_equal(mine, expected)
-    np.testing.assert_array_equal(twin.state.slots, model.state.slots)
-    other = twin.prepare(x.shape, y.shape)
-    other.train(other.put(x, y), None, 2)
-    assert (twin.iterations, model.iterations) == (4, 2)
-    assert not np.array_equal(twin.state.params, model.state.params)
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"slots": np.zeros((1, 26))}, r"shape \(2, 26\), got \(1, 26\)"),
-        ({"iterations": -1}, "iterations must not be negative"),
-        ({"seed": -1}, "seed must lie between"),
-    ],
-)
-def test_a_training_state_that_does_not_fit_is_refused(change: dict[str, object], message: str) -> None:
-    model = small()
-    model.compile("adam", "mse")
-    state = {**model.training_state(), **change}
-    assert state.keys() == {"seed", "iterations", "epochs_trained", "learning_rate", "slots"}
-    with pytest.raises(ValueError, match=message):
-        model.set_training_state(state)
-
-
-def test_a_model_without_a_loss_cannot_be_prepared_for_targets() -> None:
-    model = small()
-    model.compile("sgd")
-    with pytest.raises(ValueError, match="the model has no loss; give one to compile"):
-        model.prepare((8, 3), (8, 2))
-
-
-def test_a_function_as_loss_takes_the_targets_as_they_are() -> None:
-    from fastann.models.compile import Target, resolve
-
-    model = small()
-    model.compile("sgd", lambda y_true, y_pred: y_pred, metrics=["mse"])
-    program = resolve(model.graph, model.compile_spec, [Target((2,))]).program
-    assert program.losses[0].target_shape == (2,)
-    with pytest.raises(ValueError, match="one column of targets for each column of outputs"):
-        resolve(model.graph, model.compile_spec, [Target((5,))])
