@@ -66,8 +66,8 @@ def train(
     started = perf_counter()
     finished = job.fit(epochs, batch_size, early_stopping, verbose)
     epochs_run, seconds = job.model.epochs_trained, perf_counter() - started
-    stopped = "" if finished else ", interrupted"
-    screen.print(f"{epochs_run} epochs in {seconds:.1f} s{stopped}; {job.model.explain_backend()}", markup=False)
+    stopped = "" if finished else "; interrupted"
+    screen.print(f"{epochs_run} epochs in {seconds:.1f} s on {job.model.explain_backend().name}{stopped}", markup=False)
     report(job, screen)
     if save is not None:
         job.save(save)
