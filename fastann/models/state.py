@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fastann.models.weights import with_slots
 from fastann.random import check_seed
+from fastann.spec import bounded, whole
 from fastann.training.rates import LearningRate
 from fastann.training.session import Session
 
@@ -144,15 +145,12 @@ class ModelState:
         if slots is not None and slots.shape != expected_slots:
             raise ValueError(f"the optimizer's state must have shape {expected_slots}, got {slots.shape}.")
         seed = check_seed(state["seed"])
-        counters = {name: int(state[name]) for name in ("iterations", "epochs_trained")}
-        for name, count in counters.items():
-            if count < 0:
-                raise ValueError(f"{name} must not be negative, got {count}.")
+        iterations, epochs = (whole(state[name], name) for name in ("iterations", "epochs_trained"))
         rate = state.get("learning_rate")
+        rate = None if rate is None else bounded(rate, "learning_rate")
         self.release()
-        self._seed, self._slots = seed, slots
-        self._iterations, self._epochs_trained = counters["iterations"], counters["epochs_trained"]
-        self._rate = None if rate is None else float(rate)
+        self._seed, self._slots, self._rate = seed, slots, rate
+        self._iterations, self._epochs_trained = iterations, epochs
 
     # ---- at work
 

@@ -103,8 +103,9 @@ def test_a_copy_goes_on_alone(backend: str, way: object) -> None:
     ("change", "message"),
     [
         ({"slots": np.zeros((1, 26))}, r"shape \(2, 26\), got \(1, 26\)"),
-        ({"iterations": -1}, "iterations must not be negative"),
+        ({"iterations": -1}, "iterations must be at least 0, got -1"),
         ({"seed": -1}, "seed must lie between"),
+        ({"learning_rate": -0.1}, "learning_rate must lie in"),
     ],
 )
 def test_a_training_state_that_does_not_fit_is_refused(change: dict[str, object], message: str) -> None:
