@@ -53,7 +53,7 @@ def silu(z: Array) -> Array:
 def softplus(z: Array) -> Array:
     """log(1 + exp(z)) = max(z, 0) + log(1 + exp(-|z|)).
 
-    The maximum is written (z + |z|) / 2: its slope at 0 is then 1/2 and that of the sum sigmoid(0).
+    The maximum is written (z + |z|) / 2: whatever slope |z| has at 0, that of the sum is then sigmoid(0).
     """
     return 0.5 * (z + jnp.abs(z)) + jnp.log1p(jnp.exp(-jnp.abs(z)))
 

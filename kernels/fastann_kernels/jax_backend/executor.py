@@ -46,7 +46,8 @@ class JaxExecutor:
     def put_state(self, host: HostState) -> State:
         """Copy `host` to the device."""
         with self._settings():
-            params, slots = (jax.device_put(self._array(a), may_alias=False) for a in (host.params, host.slots))
+            # The copy is made here: on a CPU `device_put` shares the memory of an array, or copies it some time later.
+            params, slots = (jax.device_put(np.array(a, self.dtype)) for a in (host.params, host.slots))
         return State(params, slots)
 
     def get_state(self, state: State) -> HostState:
@@ -55,7 +56,10 @@ class JaxExecutor:
         return HostState(np.array(params), np.array(slots))
 
     def put_data(self, x: Array, y: Array | None = None, weights: Array | None = None) -> Data:
-        """Bring a data set to the device; on a CPU aligned arrays are shared, not copied. uint8 stays uint8."""
+        """Bring a data set to the device, uint8 as it is. On a CPU arrays are shared where that is possible.
+
+        So the arrays must keep their contents as long as the data set is in use.
+        """
         y = np.zeros((len(x), 0), self.dtype) if y is None else self._array(y)
         with self._settings():
             shares = None if weights is None else jax.device_put(self._array(weights))

@@ -17,7 +17,7 @@ from jax import lax
 from fastann_kernels.jax_backend.activations import activate
 from fastann_kernels.jax_backend.dense import dense
 from fastann_kernels.jax_backend.dropout import Key, dropout, fold_in
-from fastann_kernels.jax_backend.losses import callable_values, loss_values
+from fastann_kernels.jax_backend.losses import absolute, callable_values, loss_values
 from fastann_kernels.jax_backend.metrics import metric_values
 from fastann_kernels.jax_backend.updates import Slots, update
 from fastann_kernels.program import Instruction, Loss, Metric, Program
@@ -134,11 +134,11 @@ def _metric(metric: Metric, values: dict[int, Array], data: Data) -> tuple[Array
 
 
 def penalty(program: Program, tensors: Tensors, penalties: Array) -> Array:
-    """l1 sum |w| + l2 sum w^2 over the penalized tensors; `penalties` (parameters, 2)."""
+    """Return l1 sum |w| + l2 sum w^2 over the penalized tensors; `penalties` (parameters, 2)."""
     total = jnp.zeros((), penalties.dtype)
     for row, (parameter, w) in enumerate(zip(program.parameters, tensors, strict=True)):
         if parameter.penalized:
-            total = total + penalties[row, 0] * jnp.abs(w).sum() + penalties[row, 1] * jnp.square(w).sum()
+            total = total + penalties[row, 0] * absolute(w).sum() + penalties[row, 1] * jnp.square(w).sum()
     return total
 
 
