@@ -75,7 +75,7 @@ QUIET = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
 
 @given(networks())
-@settings(max_examples=80, deadline=None, derandomize=True, suppress_health_check=QUIET)
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=QUIET)
 def test_random_networks_on_numba(network):
     if "numba" not in available_backends():
         pytest.skip("numba is not installed")
@@ -83,7 +83,7 @@ def test_random_networks_on_numba(network):
 
 
 @given(networks())
-@settings(max_examples=8, deadline=None, derandomize=True, suppress_health_check=QUIET)
+@settings(max_examples=6, deadline=None, derandomize=True, suppress_health_check=QUIET)
 def test_random_networks_on_jax(network):
     if "jax" not in available_backends():
         pytest.skip("jax is not installed")

@@ -64,7 +64,8 @@ def compare(backend, own, common, precision="float64"):
     steps = steps_for(program, 9, 4, epochs=2, numbers=NUMBERS, penalties=penalties)
     steps.coefficients[3, program.update.columns.index("ema_overwrite")] = 1.0
     steps.coefficients[0, program.update.columns.index("ema_momentum")] = 0.0
-    Comparison(backend, program, parameters_for(program, rng), data, precision).check_train(steps)
+    comparison = Comparison(backend, program, parameters_for(program, rng), data, precision)
+    comparison.check_train(steps, resumed=backend == "numba" or common == ("ema",))
 
 
 def test_every_rule_is_in_the_table():
