@@ -21,13 +21,16 @@ _NOT_BRACKETS = bytes(set(range(256)) - set(_BRACKETS))
 
 
 def dumps(document: Mapping[str, Any]) -> bytes:
-    """Return `document` as indented UTF-8 JSON.
+    """Return `document` as indented JSON.
 
     Raises:
         ValueError: it holds NaN or infinity, which JSON cannot say.
         TypeError: it holds something that is no JSON value.
     """
-    return json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False).encode()
+    try:
+        return json.dumps(document, indent=1, allow_nan=False).encode()
+    except ValueError as error:
+        raise ValueError("a setting is NaN or infinite, which no file can hold; give it a finite value.") from error
 
 
 def loads(data: bytes, what: str) -> dict[str, Any]:

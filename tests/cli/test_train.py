@@ -103,8 +103,8 @@ def test_options_reach_the_network(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(Model, "fit", spy)
     run(
         tmp_path / "t.csv", "--target", "c", "--hidden", "7", "--activation", "elu", "--epochs", "2", "--batch-size",
-        "8", "--optimizer", "rmsprop", "--learning-rate", "0.02", "--precision", "float64", "--seed", "9", "--test", "0.5",
-        "--validation", "0", "--dropout", "0.5", "--l2", "0.125", "--verbose", "0", "--backend", "numba",
+        "8", "--optimizer", "rmsprop", "--learning-rate", "0.02", "--precision", "float64", "--seed", "9", "--test",
+        "0.5", "--validation", "0", "--dropout", "0.5", "--l2", "0.125", "--verbose", "0", "--backend", "numba",
     )  # fmt: skip
     model = seen["model"]
     assert (seen["epochs"], seen["batch_size"], seen["rows"], seen["validation_data"]) == (2, 8, 30, None)
