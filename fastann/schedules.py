@@ -36,12 +36,22 @@ def _steps(value: Any, name: str) -> float:
     return int(steps) if steps.is_integer() else steps
 
 
-def _result(step: ArrayLike, rates: NDArray[np.float64]) -> Rates:
-    return float(rates) if np.ndim(step) == 0 else rates
+class _Formula(LearningRateSchedule):
+    """Schedules that take any number of steps at once."""
+
+    def __call__(self, step: ArrayLike) -> Rates:
+        """Return the learning rates of the updates that follow `step` others, an array for an array of steps."""
+        # Never as 0-d: NumPy's powers and cosines of scalars may differ in the last bit from those of arrays.
+        at = np.atleast_1d(np.asarray(step, np.float64))
+        rates = self._rates(at)
+        return float(rates[0]) if np.ndim(step) == 0 else rates
+
+    def _rates(self, at: NDArray[np.float64]) -> NDArray[np.float64]:
+        raise TypeError(f"{type(self).__name__} must override _rates.")
 
 
 @dataclass(frozen=True)
-class _Decay(LearningRateSchedule):
+class _Decay(_Formula):
     """The settings of decays that go on for ever."""
 
     initial_learning_rate: float
@@ -58,8 +68,8 @@ class _Decay(LearningRateSchedule):
             name=label(self.name, "name"),  # type: ignore[attr-defined]
         )
 
-    def _periods(self, step: ArrayLike) -> NDArray[np.float64]:
-        periods = np.asarray(step, np.float64) / self.decay_steps
+    def _periods(self, at: NDArray[np.float64]) -> NDArray[np.float64]:
+        periods = at / self.decay_steps
         return np.floor(periods) if self.staircase else periods
 
 
@@ -74,8 +84,8 @@ class ExponentialDecay(_Decay):
 
     name: str | None = "ExponentialDecay"
 
-    def __call__(self, step: ArrayLike) -> Rates:
-        return _result(step, self.initial_learning_rate * self.decay_rate ** self._periods(step))
+    def _rates(self, at: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(self.initial_learning_rate * self.decay_rate ** self._periods(at))
 
 
 @register("schedules")
@@ -89,13 +99,13 @@ class InverseTimeDecay(_Decay):
 
     name: str | None = "InverseTimeDecay"
 
-    def __call__(self, step: ArrayLike) -> Rates:
-        return _result(step, self.initial_learning_rate / (1 + self.decay_rate * self._periods(step)))
+    def _rates(self, at: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(self.initial_learning_rate / (1 + self.decay_rate * self._periods(at)))
 
 
 @register("schedules")
 @dataclass(frozen=True)
-class PiecewiseConstantDecay(LearningRateSchedule):
+class PiecewiseConstantDecay(_Formula):
     """values[0] up to and including step boundaries[0], values[1] up to boundaries[1], ..., values[-1] after the last.
 
     Args:
@@ -126,14 +136,14 @@ class PiecewiseConstantDecay(LearningRateSchedule):
             raise ValueError(f"boundaries must increase, got {boundaries}.")
         self._set(boundaries=boundaries, values=values, name=label(self.name, "name"))
 
-    def __call__(self, step: ArrayLike) -> Rates:
-        place = np.searchsorted(np.array(self.boundaries), np.asarray(step), side="left")
-        return _result(step, np.array(self.values)[place])
+    def _rates(self, at: NDArray[np.float64]) -> NDArray[np.float64]:
+        place = np.searchsorted(np.array(self.boundaries), at, side="left")
+        return np.asarray(np.array(self.values)[place])
 
 
 @register("schedules")
 @dataclass(frozen=True)
-class PolynomialDecay(LearningRateSchedule):
+class PolynomialDecay(_Formula):
     """(a0 - a1) * (1 - min(step, n) / n)^power + a1.
 
     a0 and a1 are the initial and the end learning rate and n is decay_steps; with `cycle`, n grows to the next multiple
@@ -160,19 +170,18 @@ class PolynomialDecay(LearningRateSchedule):
             name=label(self.name, "name"),
         )
 
-    def __call__(self, step: ArrayLike) -> Rates:
-        at = np.asarray(step, np.float64)
+    def _rates(self, at: NDArray[np.float64]) -> NDArray[np.float64]:
         span = np.full_like(at, self.decay_steps)
         if self.cycle:
             span = span * np.where(at == 0, 1.0, np.ceil(at / self.decay_steps))
         p = np.minimum(at, span) / span
         height = self.initial_learning_rate - self.end_learning_rate
-        return _result(step, height * (1 - p) ** self.power + self.end_learning_rate)
+        return np.asarray(height * (1 - p) ** self.power + self.end_learning_rate)
 
 
 @register("schedules")
 @dataclass(frozen=True)
-class CosineDecay(LearningRateSchedule):
+class CosineDecay(_Formula):
     """a0 * ((1 - alpha) * (1 + cos(pi step / decay_steps)) / 2 + alpha), after a linear warm-up if wanted.
 
     a0 is the initial learning rate. With `warmup_target`, the rate first climbs from a0 to that in `warmup_steps`, then
@@ -200,14 +209,13 @@ class CosineDecay(LearningRateSchedule):
         if self.warmup_target is not None:
             self._set(warmup_target=bounded(self.warmup_target, "warmup_target"))
 
-    def __call__(self, step: ArrayLike) -> Rates:
-        at = np.asarray(step, np.float64)
+    def _rates(self, at: NDArray[np.float64]) -> NDArray[np.float64]:
         if self.warmup_target is None:
-            return _result(step, self._decay(at, self.initial_learning_rate))
+            return np.asarray(self._decay(at, self.initial_learning_rate))
         climbed = at / self.warmup_steps if self.warmup_steps else np.ones_like(at)
         climb = self.initial_learning_rate + (self.warmup_target - self.initial_learning_rate) * climbed
         fall = self._decay(np.maximum(at - self.warmup_steps, 0), self.warmup_target)
-        return _result(step, np.where(at < self.warmup_steps, climb, fall))
+        return np.asarray(np.where(at < self.warmup_steps, climb, fall))
 
     def _decay(self, at: NDArray[np.float64], start: float) -> NDArray[np.float64]:
         cosine = 0.5 * (1 + np.cos(math.pi * np.minimum(at, self.decay_steps) / self.decay_steps))
@@ -216,7 +224,7 @@ class CosineDecay(LearningRateSchedule):
 
 @register("schedules")
 @dataclass(frozen=True)
-class CosineDecayRestarts(LearningRateSchedule):
+class CosineDecayRestarts(_Formula):
     """Cosine decay that starts again: period k lasts first_decay_steps * t_mul^k and begins at a0 * m_mul^k.
 
     a0 is the initial learning rate, and alpha * a0 where every period ends. Loshchilov & Hutter 2017, "SGDR".
@@ -242,8 +250,8 @@ class CosineDecayRestarts(LearningRateSchedule):
             name=label(self.name, "name"),
         )
 
-    def __call__(self, step: ArrayLike) -> Rates:
-        done = np.asarray(step, np.float64) / self.first_decay_steps
+    def _rates(self, at: NDArray[np.float64]) -> NDArray[np.float64]:
+        done = at / self.first_decay_steps
         if self.t_mul == 1:
             period = np.floor(done)
             share = done - period
@@ -253,4 +261,4 @@ class CosineDecayRestarts(LearningRateSchedule):
             length = self.t_mul**period
             share = (done - (length - 1) / (self.t_mul - 1)) / length
         cosine = 0.5 * self.m_mul**period * (1 + np.cos(math.pi * share))
-        return _result(step, self.initial_learning_rate * ((1 - self.alpha) * cosine + self.alpha))
+        return np.asarray(self.initial_learning_rate * ((1 - self.alpha) * cosine + self.alpha))

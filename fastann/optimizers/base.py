@@ -61,6 +61,8 @@ class Optimizer(Spec):
     exclude_from_weight_decay: tuple[str, ...] = field(default=(), kw_only=True)
 
     def __post_init__(self) -> None:
+        if not hasattr(self, "op"):
+            raise TypeError(f"{type(self).__name__} has no update rule of its own; use one of its kinds, such as Adam.")
         decay, frequency = self.weight_decay, self.ema_overwrite_frequency
         self._set(
             learning_rate=_checked_rate(self.learning_rate),
