@@ -175,7 +175,17 @@ def _build(document: Mapping[str, Any]) -> Model:
     model = classes[kind].from_config(config)
     if document["compile"] is not None:
         model.compile_from_config(document["compile"])
+        _check_outputs(model)
     return model
+
+
+def _check_outputs(model: Model) -> None:
+    """Raise ValueError unless losses, their weights and metrics are for the outputs that the model has."""
+    spec, outputs = model.compile_spec, len(model.graph.outputs)
+    if spec.optimizer is None:
+        raise ValueError("the arguments of compile name no optimizer.")
+    if not len(spec.losses) == len(spec.loss_weights) == outputs or any(m.output >= outputs for m in spec.metrics):
+        raise ValueError(f"the arguments of compile are not for a network with {outputs} output(s).")
 
 
 def _tensors(archive: Archive, name: str, shapes: Mapping[str, Shape], shown: str) -> dict[str, Array]:
