@@ -102,7 +102,7 @@ class JaxExecutor:
             outcome = self._evaluate(
                 params=state.params,
                 data=data,
-                penalties=jax.device_put(self._array(penalties)),
+                penalties=self._array(penalties),
                 batch_size=min(batch_size, rows),
                 collect=collect_outputs,
             )
@@ -121,7 +121,7 @@ class JaxExecutor:
                 count = len(part)
                 if count < size:
                     part = np.concatenate([part, np.zeros((size - count, *part.shape[1:]), part.dtype)])
-                block = jax.device_put(part.reshape(batches, size, -1))
+                block = part.reshape(batches, size, -1)
                 out = jax.device_get(self._predict(params=state.params, x=block))
                 result[start : start + count] = out.reshape(batches * size, -1)[:count]
                 start += count
@@ -132,9 +132,8 @@ class JaxExecutor:
     ) -> tuple[float, Array]:
         """Return loss and gradient float[P] of all rows as one batch; dropout only if a key is given (as in step 0)."""
         with self._settings():
-            host = (self._array(penalties), None if key is None else _words(key))
-            numbers, words = jax.device_put(host)
-            found = self._gradients(params=state.params, data=data, penalties=numbers, key=words)
+            words = None if key is None else _words(key)
+            found = self._gradients(params=state.params, data=data, penalties=self._array(penalties), key=words)
             loss, gradient = jax.device_get(found)
         return float(loss), np.array(gradient)
 
@@ -152,7 +151,8 @@ class JaxExecutor:
     @contextmanager
     def _settings(self) -> Iterator[None]:
         """Make the call independent of JAX's configuration, which stays as it is; tracing happens inside, too."""
-        with jax.enable_x64(self.precision == "float64"), jax.numpy_rank_promotion("allow"):
+        wide = self.precision == "float64"
+        with jax.enable_x64(wide), jax.numpy_rank_promotion("allow"), jax.transfer_guard("allow"):
             yield
 
     def _array(self, values: Array) -> Array:
@@ -162,16 +162,16 @@ class JaxExecutor:
         return np.asarray(x) if x.dtype == np.uint8 else self._array(x)
 
     def _arguments(self, data: Data, steps: Steps) -> dict[str, Any]:
-        """Bring what the steps need to the device."""
+        """Return what the steps need, in the dtypes of the trace."""
         assert self.program.update is not None
-        host = {
+        return {
+            "data": data,
             "order": None if steps.order is None else steps.order.astype(np.int32),
             "coefficients": self._array(updates.prepare(self.program.update, steps.coefficients)),
             "penalties": self._array(steps.penalties),
             "key": _words(steps.key),
             "first_step": np.uint32(steps.first_step & 0xFFFFFFFF),
         }
-        return {"data": data, **jax.device_put(host)}
 
     def _run_steps(
         self, run: Callable[..., Any], state: State, rows: int, steps: Steps, arguments: dict[str, Any]
