@@ -32,7 +32,7 @@ def make_pace(backend: str, program: Program, batch_size: int, epoch_steps: int,
         return SingleSteps()
     if backend == "jax":
         return CompiledPace(epoch_steps, step_seconds(program, batch_size))
-    return GrowingPace()
+    return GrowingPace(max(1, min(16, int(LONG / step_seconds(program, batch_size)))))
 
 
 def step_seconds(program: Program, batch_size: int) -> float:
@@ -54,7 +54,11 @@ class SingleSteps:
 
 
 class GrowingPace:
-    """For calls that cost nothing: few steps at first, twice as many until a call takes long enough to be worth it."""
+    """For calls that cost nothing: few steps at first, twice as many until a call takes long enough to be worth it.
+
+    Args:
+        first: steps of the first call.
+    """
 
     def __init__(self, first: int = 16) -> None:
         self._steps = first

@@ -45,7 +45,8 @@ BAD_Y = {
     "None": None, "tuple": (1, 2), "dict": {}, "string": "cat", "number": 1, "empty": [], "too short": np.zeros(11),
     "too long": np.zeros(13), "nan": np.full(12, np.nan), "infinite": np.full(12, np.inf),
     "strings": ["a", "b", "c"] * 4, "objects": [None] * 12, "complex": np.ones(12) * 1j,
-    "times": np.full(12, "2020-01-01", "M8[D]"), "too many columns": np.zeros((12, 7)), "rank 3": np.zeros((12, 3, 2)), "transposed": np.zeros((1, 12)),
+    "times": np.full(12, "2020-01-01", "M8[D]"), "too many columns": np.zeros((12, 7)), "rank 3": np.zeros((12, 3, 2)),
+    "transposed": np.zeros((1, 12)),
     "series of text": pd.Series(["a"] * 12), "categories": pd.Series(["a", "b"] * 6, dtype="category"),
     "series with gaps": pd.Series([1, None] * 6, dtype="Int64"), "generator": (i for i in range(12)),
 }  # fmt: skip

@@ -89,5 +89,10 @@ def test_each_backend_has_its_pace(backend, every_batch, kind):
     assert isinstance(make_pace(backend, linear_program(), 32, 10, every_batch), kind)
 
 
+def test_the_first_call_of_a_large_network_is_a_single_step():
+    assert make_pace("numba", linear_program(), 10**9, 100, False).steps(100) == 1
+    assert make_pace("numba", linear_program(), 32, 100, False).steps(100) == 16
+
+
 def test_a_step_is_guessed_from_rows_and_parameters():
     assert step_seconds(linear_program(), 100) == pytest.approx(6 * 100 * 3 / 3e10)
