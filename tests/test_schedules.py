@@ -35,7 +35,7 @@ TOLERANCE = {"CosineDecay": 1e-7, "CosineDecayRestarts": 1e-7}
 
 @register("schedules")
 @dataclass(frozen=True)
-class HalvingNow(LearningRateSchedule):
+class Stairs(LearningRateSchedule):
     """A schedule of a user."""
 
     steps: int = 10
@@ -109,7 +109,7 @@ def test_warm_up_without_steps_starts_at_the_target():
 
 
 def test_schedules_of_a_user():
-    schedule = HalvingNow(5)
+    schedule = Stairs(5)
     assert [schedule(step) for step in (0, 4, 5, 10)] == [0.1, 0.1, 0.05, 0.025]
     optimizer = SGD(learning_rate=schedule)
     assert deserialize(json.loads(json.dumps(serialize(optimizer))), lookup("optimizers")) == optimizer
