@@ -1,4 +1,5 @@
-"""Thousands of wrong calls: each is refused with one clear sentence or simply works; none reaches a kernel and none crashes."""
+"""Thousands of wrong calls: each is refused with one clear sentence or simply works; none reaches a kernel and none
+crashes."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from fastann import layers, optimizers
 from fastann.models import Sequential
 
@@ -24,11 +26,14 @@ def _bad_arrays(rng: random.Random) -> list[Any]:
     holes = GOOD_X.copy()
     holes[rng.randrange(ROWS), rng.randrange(COLUMNS)] = rng.choice([np.nan, np.inf, -np.inf])
     return [
-        None, "x", b"x", 3, 2.5, True, object(), {}, {"a": 1}, [], [[]], [[1, 2], [3]], ["a", "b"], [None] * ROWS, {1, 2},
+        None, "x", b"x", 3, 2.5, True, object(), {}, {"a": 1}, [], [[]], [[1, 2], [3]], ["a", "b"], [None] * ROWS,
+        {1, 2},
         np.zeros((0, COLUMNS)), np.zeros((ROWS, 0)), np.zeros(ROWS), np.zeros((ROWS, COLUMNS, 2)), np.zeros(()),
         np.zeros((rng.randrange(1, 60), rng.randrange(1, 12))), holes, GOOD_X.astype(complex), GOOD_X.astype("U3"),
-        GOOD_X.astype(object), np.array([object()] * ROWS), np.ma.masked_array(GOOD_X, GOOD_X > 0), GOOD_X[:, ::-1][::2],
-        np.full((ROWS, COLUMNS), "1"), np.array(["2020-01-01"] * ROWS, "M8[D]"), (GOOD_X, GOOD_X), iter([1, 2]), 10**400,
+        GOOD_X.astype(object), np.array([object()] * ROWS), np.ma.masked_array(GOOD_X, GOOD_X > 0),
+        GOOD_X[:, ::-1][::2],
+        np.full((ROWS, COLUMNS), "1"), np.array(["2020-01-01"] * ROWS, "M8[D]"), (GOOD_X, GOOD_X),
+        iter([1, 2]), 10**400,
     ]  # fmt: skip
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from fastann import layers, optimizers, regularizers, schedules
-from fastann.models import Sequential
 from fastann_kernels.backend import available_backends
 from numpy.typing import NDArray
+
+from fastann import layers, optimizers, regularizers, schedules
+from fastann.models import Sequential
 
 pytestmark = pytest.mark.skipif(len(available_backends()) < 2, reason="needs both backends")
 

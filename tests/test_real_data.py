@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from fastann import datasets, layers, optimizers
 from fastann.models import Sequential
 

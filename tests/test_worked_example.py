@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from fastann import layers, optimizers
 from fastann.models import Sequential
 

@@ -79,8 +79,8 @@ class HostState:
 class Executor(Protocol):
     """One program, ready to run in one precision.
 
-    States and data sets are the backend's own objects: arrays on the host for Numba, on the device for JAX. A state that went
-    into `train` must not be used afterwards; use the one that came out.
+    States and data sets are the backend's own objects: arrays on the host for Numba, on the device for JAX. A state
+    that went into `train` must not be used afterwards; use the one that came out.
     """
 
     program: Program
@@ -95,7 +95,8 @@ class Executor(Protocol):
     def put_data(self, x: Array, y: Array | None = None, weights: Array | None = None) -> Any:
         """Make a data set of x (N, input columns), y (N, target columns) and weights (N, outputs).
 
-        x is of the executor's dtype or uint8, y and weights of its dtype; all C-contiguous. Labels of classes stand in y as whole numbers.
+        x is of the executor's dtype or uint8, y and weights of its dtype; all C-contiguous. Labels of classes stand
+        in y as whole numbers.
         Nothing is copied that need not be: a memory map stays one.
         """
 
@@ -170,7 +171,8 @@ def choose_backend(program: Program | None = None, environ: dict[str, str] | Non
     wish = environment.get("FASTANN_BACKEND", "").strip().lower()
     if wish and wish != "auto":
         if wish not in BACKENDS:
-            raise ValueError(f"FASTANN_BACKEND must be 'auto' or one of {', '.join(map(repr, BACKENDS))}, got {wish!r}.")
+            names = ", ".join(map(repr, BACKENDS))
+            raise ValueError(f"FASTANN_BACKEND must be 'auto' or one of {names}, got {wish!r}.")
         return Choice(wish, ("the environment variable FASTANN_BACKEND asks for it",))
     installed = available_backends()
     if program is not None and any(loss.op == "callable" for loss in program.losses):

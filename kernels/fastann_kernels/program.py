@@ -16,7 +16,7 @@ from math import prod
 
 Attribute = str | int | float | bool
 
-#: Element-wise activations and the two that work on the last axis. The order is the code in Numba's tables: append only.
+#: Element-wise activations, and two that work on the last axis. Their order is their code in tables: append only.
 ACTIVATIONS = (
     "linear", "relu", "leaky_relu", "elu", "selu", "gelu", "gelu_tanh", "silu", "softplus", "softsign", "hard_sigmoid",
     "sigmoid", "tanh", "exponential", "softmax", "log_softmax", "relu6",
@@ -100,7 +100,7 @@ class Instruction:
 
     | op | inputs, params | attributes |
     |---|---|---|
-    | dense | x (..., I); kernel (I, O), and bias (O,) if `use_bias` | use_bias; activation, alpha: never softmax or log_softmax |
+    | dense | x (..., I); kernel (I, O), bias (O,) if `use_bias` | use_bias; activation (no softmax), alpha |
     | activation | x | activation, alpha |
     | dropout | x | rate in [0, 1), stream: the number folded into the key |
     | reshape | x | none |
@@ -126,16 +126,16 @@ class Instruction:
 class Loss:
     """One loss: a value per row from a prediction and its target, averaged over the batch.
 
-    loss of a batch = weight * sum_i w_i l_i / (B * positions), the sum over rows and, where the prediction has leading axes
-    besides B, over those positions too; w_i the sample weights (1 if none are given).
+    loss of a batch = weight * sum_i w_i l_i / (B * positions), the sum over rows and, where the prediction has
+    leading axes besides B, over those positions too; w_i the sample weights (1 if none are given).
 
     Attributes:
         op: a name of `LOSSES`, or "callable".
         prediction: the value that metrics and `predict` see.
         logits: the value that the loss works on and the gradient enters, or -1. With logits >= 0 the crossentropies
-            are computed from logits (log-sum-exp, softplus): nothing is clipped and nothing overflows. If it differs from
-            `prediction`, the instruction that makes the prediction (softmax or sigmoid) has no backward pass of its own.
-            With logits == -1 they are computed from probabilities, clipped to [1e-7, 1 - 1e-7], rows of the
+            are computed from logits (log-sum-exp, softplus): nothing is clipped and nothing overflows. If it differs
+            from `prediction`, the instruction that makes the prediction (softmax or sigmoid) has no backward pass of
+            its own. With logits == -1 they are computed from probabilities, clipped to [1e-7, 1 - 1e-7], rows of the
             categorical one first divided by their sum.
         column: first column of the target in the packed target matrix.
         target_shape: shape of the target, batch left out; () for sparse labels of a (B, K) prediction.
@@ -167,8 +167,8 @@ class Metric:
     """One streaming mean: sum of w_i m_i and sum of w_i over all positions of a batch (w_i = 1 unless `weighted`).
 
     Metrics see `prediction`, after softmax or sigmoid, unless the model itself ends in logits. `logits` >= 0 marks a
-    crossentropy computed from that value, as in `Loss`. `threshold` belongs to binary_accuracy (p > threshold), `k` to the top-k ones;
-    `delta` and `smoothing` as in `Loss`.
+    crossentropy computed from that value, as in `Loss`. `threshold` belongs to binary_accuracy (p > threshold), `k`
+    to the top-k ones; `delta` and `smoothing` as in `Loss`.
     """
 
     op: str
@@ -196,22 +196,25 @@ class UpdateRule:
         op: a key of `UPDATES`.
         slots: initial value of each state vector, so len(slots) == S. Order:
             sgd: momentum v (only with flag "momentum"); rmsprop: v, then momentum buffer (flag "momentum"), then mean
-            gradient (flag "centered"); adagrad: accumulator; adam, nadam, adamax: m, v (u), then v_hat (flag "amsgrad"); lion: m.
-            With flag "ema" the last slot is the moving average of the weights.
-        flags: sorted subset of: amsgrad, centered, clipnorm, clipvalue, decay, ema, global_clipnorm, momentum, nesterov.
+            gradient (flag "centered"); adagrad: accumulator; adam, nadam, adamax: m, v (u), then v_hat (flag
+            "amsgrad"); lion: m. With flag "ema" the last slot is the moving average of the weights.
+        flags: sorted subset of: amsgrad, centered, clipnorm, clipvalue, decay, ema, global_clipnorm, momentum,
+            nesterov.
 
     One step, over trainable tensors only (Keras 3's formulas and order):
         1. g <- gradient of loss + penalties
-        2. clipnorm: g <- g * min(1, c / ||g||) for each tensor; global_clipnorm: the same with the norm over all tensors;
-           clipvalue: g <- clip(g, -c, c)
+        2. clipnorm: g <- g * min(1, c / ||g||) for each tensor; global_clipnorm: the same with the norm over all
+           tensors; clipvalue: g <- clip(g, -c, c)
         3. decay: w <- w - w * decay where the parameter says so (decay = learning rate * weight_decay)
         4. the rule:
-            sgd       v <- momentum v - lr g;  w <- w + v   (nesterov: w <- w + momentum v - lr g; no momentum: w <- w - lr g)
-            rmsprop   v <- rho v + (1 - rho) g^2;  centered: a <- rho a + (1 - rho) g, d = v - a^2 + eps, else d = v + eps
+            sgd       v <- momentum v - lr g;  w <- w + v;  nesterov: w <- w + momentum v - lr g
+                      without momentum: w <- w - lr g
+            rmsprop   v <- rho v + (1 - rho) g^2;  d = v + eps
+                      centered: a <- rho a + (1 - rho) g, d = v - a^2 + eps
                       u = lr g / sqrt(d);  momentum: b <- momentum b + u, w <- w - b, else w <- w - u
             adagrad   a <- a + g^2;  w <- w - lr g / sqrt(a + eps)
-            adam      m <- m + (1 - beta_1)(g - m);  v <- v + (1 - beta_2)(g^2 - v);  amsgrad: v_hat <- max(v_hat, v) used for v
-                      w <- w - alpha m / (sqrt(v) + eps)
+            adam      m <- m + (1 - beta_1)(g - m);  v <- v + (1 - beta_2)(g^2 - v)
+                      w <- w - alpha m / (sqrt(v) + eps);  amsgrad: with v_hat <- max(v_hat, v) for v
             nadam     m, v as adam;  w <- w - lr (m_scale m + g_scale g) / (sqrt(v_scale v) + eps)
             adamax    m as adam;  u <- max(beta_2 u, |g|);  w <- w - alpha m / (u + eps)
             lion      w <- w - lr sign(beta_1 m + (1 - beta_1) g);  m <- beta_2 m + (1 - beta_2) g
@@ -233,8 +236,9 @@ class UpdateRule:
 class Program:
     """A network, lowered: instructions in order of execution over numbered values and one flat parameter vector.
 
-    Inputs are packed side by side in one row: input i reads the next `values[inputs[i]].size` columns of the data matrix.
-    `outputs` are what `predict` returns, packed likewise. `update` is None for a model that is not compiled for training.
+    Inputs are packed side by side in one row: input i reads the next `values[inputs[i]].size` columns of the data
+    matrix. `outputs` are what `predict` returns, packed likewise. `update` is None for a model that is not compiled
+    for training.
     """
 
     values: tuple[Value, ...]

@@ -44,7 +44,12 @@ class NumbaBackend:
             "scipy": scipy.__version__,
             "cpu": str(numba.core.registry.cpu_target.target_context.codegen()._get_host_cpu_name()),
             "blas": [
-                {"library": p["internal_api"], "version": p["version"], "threads": p["num_threads"], "file": p["filepath"]}
+                {
+                    "library": p["internal_api"],
+                    "version": p["version"],
+                    "threads": p["num_threads"],
+                    "file": p["filepath"],
+                }
                 for p in pools
             ],
             "cache": str(run.stats.cache_path),

@@ -1,7 +1,7 @@
 """Activations and their derivatives over flat arrays.
 
-Derivatives are written in terms of the output y where that loses nothing, else in terms of the input z; `NEEDS_INPUT` and
-`needs_input` tell which, so that the plan keeps z only where it is read again.
+Derivatives are written in terms of the output y where that loses nothing, else in terms of the input z; `NEEDS_INPUT`
+and `needs_input` tell which, so that the plan keeps z only where it is read again.
 """
 
 from __future__ import annotations
@@ -35,60 +35,60 @@ def needs_input(code: int, alpha: float) -> bool:
 
 
 @inlined
-def _relu(z, alpha):  # type: ignore[no-untyped-def]
+def _relu(z, alpha):
     return z if z > like(z, 0) else alpha * z
 
 
 @inlined
-def _relu_slope(y, alpha):  # type: ignore[no-untyped-def]
+def _relu_slope(y, alpha):
     return like(y, 1) if y > like(y, 0) else alpha
 
 
 @inlined
-def _elu(z, alpha):  # type: ignore[no-untyped-def]
+def _elu(z, alpha):
     return z if z > like(z, 0) else alpha * (exp(z) - like(z, 1))
 
 
 @inlined
-def _elu_slope(y, alpha):  # type: ignore[no-untyped-def]
+def _elu_slope(y, alpha):
     return like(y, 1) if y > like(y, 0) else y + alpha
 
 
 @inlined
-def _elu_slope_of_input(z, alpha):  # type: ignore[no-untyped-def]
+def _elu_slope_of_input(z, alpha):
     return like(z, 1) if z > like(z, 0) else alpha * exp(z)
 
 
 @inlined
-def _selu(z, alpha):  # type: ignore[no-untyped-def]
+def _selu(z, alpha):
     scale = like(z, _SELU_SCALE)
     return scale * z if z > like(z, 0) else like(z, _SELU_SCALE * _SELU_ALPHA) * (exp(z) - like(z, 1))
 
 
 @inlined
-def _selu_slope(y, alpha):  # type: ignore[no-untyped-def]
+def _selu_slope(y, alpha):
     return like(y, _SELU_SCALE) if y > like(y, 0) else y + like(y, _SELU_SCALE * _SELU_ALPHA)
 
 
 @inlined
-def _gelu(z, alpha):  # type: ignore[no-untyped-def]
+def _gelu(z, alpha):
     return z * like(z, 0.5 * (1 + math.erf(z * math.sqrt(0.5))))
 
 
 @inlined
-def _gelu_slope(z, alpha):  # type: ignore[no-untyped-def]
+def _gelu_slope(z, alpha):
     cdf = 0.5 * (1 + math.erf(z * math.sqrt(0.5)))
     return like(z, cdf + z * math.exp(-0.5 * z * z) * math.sqrt(0.5 / math.pi))
 
 
 @inlined
-def _gelu_tanh(z, alpha):  # type: ignore[no-untyped-def]
+def _gelu_tanh(z, alpha):
     one, half = like(z, 1), like(z, 0.5)
     return half * z * (one + tanh(like(z, _SQRT_2_OVER_PI) * (z + like(z, _GELU_CUBIC) * z * z * z)))
 
 
 @inlined
-def _gelu_tanh_slope(z, alpha):  # type: ignore[no-untyped-def]
+def _gelu_tanh_slope(z, alpha):
     one, half = like(z, 1), like(z, 0.5)
     t = tanh(like(z, _SQRT_2_OVER_PI) * (z + like(z, _GELU_CUBIC) * z * z * z))
     inner = like(z, _SQRT_2_OVER_PI) * (one + like(z, 3 * _GELU_CUBIC) * z * z)
@@ -96,90 +96,90 @@ def _gelu_tanh_slope(z, alpha):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _silu(z, alpha):  # type: ignore[no-untyped-def]
+def _silu(z, alpha):
     return z * sigmoid(z)
 
 
 @inlined
-def _silu_slope(z, alpha):  # type: ignore[no-untyped-def]
+def _silu_slope(z, alpha):
     s = sigmoid(z)
     return s * (like(z, 1) + z * (like(z, 1) - s))
 
 
 @inlined
-def _softplus(z, alpha):  # type: ignore[no-untyped-def]
+def _softplus(z, alpha):
     return (z if z > like(z, 0) else like(z, 0) * z) + log1p_unit(exp(-abs(z)))
 
 
 @inlined
-def _softplus_slope(z, alpha):  # type: ignore[no-untyped-def]
+def _softplus_slope(z, alpha):
     return sigmoid(z)
 
 
 @inlined
-def _softsign(z, alpha):  # type: ignore[no-untyped-def]
+def _softsign(z, alpha):
     return z / (like(z, 1) + abs(z))
 
 
 @inlined
-def _softsign_slope(z, alpha):  # type: ignore[no-untyped-def]
+def _softsign_slope(z, alpha):
     d = like(z, 1) + abs(z)
     return like(z, 1) / (d * d)
 
 
 @inlined
-def _clip(z, low, high):  # type: ignore[no-untyped-def]
+def _clip(z, low, high):
     z = low if z < low else z
     return high if z > high else z
 
 
 @inlined
-def _hard_sigmoid(z, alpha):  # type: ignore[no-untyped-def]
+def _hard_sigmoid(z, alpha):
     return _clip(z + like(z, 3), like(z, 0), like(z, 6)) / like(z, 6)
 
 
 @inlined
-def _hard_sigmoid_slope(y, alpha):  # type: ignore[no-untyped-def]
+def _hard_sigmoid_slope(y, alpha):
     return like(y, 1 / 6) if like(y, 0) < y < like(y, 1) else like(y, 0)
 
 
 @inlined
-def _relu6(z, alpha):  # type: ignore[no-untyped-def]
+def _relu6(z, alpha):
     return _clip(z, like(z, 0), like(z, 6))
 
 
 @inlined
-def _relu6_slope(y, alpha):  # type: ignore[no-untyped-def]
+def _relu6_slope(y, alpha):
     return like(y, 1) if like(y, 0) < y < like(y, 6) else like(y, 0)
 
 
 @inlined
-def _sigmoid(z, alpha):  # type: ignore[no-untyped-def]
+def _sigmoid(z, alpha):
     return sigmoid(z)
 
 
 @inlined
-def _sigmoid_slope(y, alpha):  # type: ignore[no-untyped-def]
+def _sigmoid_slope(y, alpha):
     return y * (like(y, 1) - y)
 
 
 @inlined
-def _tanh(z, alpha):  # type: ignore[no-untyped-def]
+def _tanh(z, alpha):
     return tanh(z)
 
 
 @inlined
-def _tanh_slope(y, alpha):  # type: ignore[no-untyped-def]
+def _tanh_slope(y, alpha):
     return like(y, 1) - y * y
 
 
 @inlined
-def _exponential(z, alpha):  # type: ignore[no-untyped-def]
+def _exponential(z, alpha):
     return exp(z)
 
 
 @inlined
-def _exponential_slope(y, alpha):  # type: ignore[no-untyped-def]
+def _exponential_slope(y, alpha):
     return y
 
 
@@ -187,7 +187,7 @@ def _map(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return the loop out[i] = f(z[i], alpha); z and out may be the same array."""
 
     @kernel
-    def loop(z, alpha, out):  # type: ignore[no-untyped-def]
+    def loop(z, alpha, out):
         for i in range(z.size):
             out[i] = function(z[i], alpha)
 
@@ -198,7 +198,7 @@ def _scale(slope: Callable[..., Any]) -> Callable[..., Any]:
     """Return the loop delta[i] *= f'(v[i]), v being y or z as the slope wants it."""
 
     @kernel
-    def loop(v, alpha, delta):  # type: ignore[no-untyped-def]
+    def loop(v, alpha, delta):
         for i in range(v.size):
             delta[i] *= slope(v[i], alpha)
 
@@ -221,7 +221,7 @@ _exponential_map, _exponential_scale = _map(_exponential), _scale(_exponential_s
 
 
 @kernel
-def shifted_exponentials(z, width, out, top):  # type: ignore[no-untyped-def]
+def shifted_exponentials(z, width, out, top):
     """out = exp(z - max of its row), top = those maxima; one flat pass of exp, which vectorises whatever the width."""
     for r in range(z.size // width):
         row = z[r * width : (r + 1) * width]
@@ -237,7 +237,7 @@ def shifted_exponentials(z, width, out, top):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def softmax(z, width, out, top):  # type: ignore[no-untyped-def]
+def softmax(z, width, out, top):
     """out = exp(z) / sum(exp(z)) over rows of `width`; `top` is scratch of one number a row."""
     shifted_exponentials(z, width, out, top)
     for r in range(z.size // width):
@@ -250,7 +250,7 @@ def softmax(z, width, out, top):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def log_softmax(z, width, out, top):  # type: ignore[no-untyped-def]
+def log_softmax(z, width, out, top):
     """out = z - log(sum(exp(z))) over rows of `width`."""
     # two passes over z, so out must not be z
     shifted_exponentials(z, width, out, top)
@@ -264,7 +264,7 @@ def log_softmax(z, width, out, top):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def softmax_backward(y, width, delta):  # type: ignore[no-untyped-def]
+def softmax_backward(y, width, delta):
     """delta <- y * (delta - sum(delta * y)) over rows."""
     for r in range(y.size // width):
         row, d = y[r * width : (r + 1) * width], delta[r * width : (r + 1) * width]
@@ -276,7 +276,7 @@ def softmax_backward(y, width, delta):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def log_softmax_backward(y, width, delta):  # type: ignore[no-untyped-def]
+def log_softmax_backward(y, width, delta):
     """delta <- delta - exp(y) * sum(delta) over rows."""
     for r in range(y.size // width):
         row, d = y[r * width : (r + 1) * width], delta[r * width : (r + 1) * width]
@@ -288,7 +288,7 @@ def log_softmax_backward(y, width, delta):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def activate(code, alpha, z, width, out, top):  # type: ignore[no-untyped-def]
+def activate(code, alpha, z, width, out, top):
     """out = f(z) for flat z made of rows of `width`; in place for all but log_softmax."""
     alpha = like(z, alpha)
     if code == RELU or code == LEAKY_RELU:
@@ -326,7 +326,7 @@ def activate(code, alpha, z, width, out, top):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def activate_backward(code, alpha, y, z, width, delta):  # type: ignore[no-untyped-def]
+def activate_backward(code, alpha, y, z, width, delta):
     """Turn dL/dy into dL/dz, in place; z is read only by the codes that `needs_input` names."""
     alpha = like(y, alpha)
     if code == RELU or code == LEAKY_RELU:

@@ -1,8 +1,8 @@
 """Matrix multiplication inside jitted code, through whichever BLAS is bound to two symbol names.
 
-Cached machine code refers to the symbols `fastann_sgemm` and `fastann_dgemm` by name; `bind` decides what stands behind them, so the
-provider can change without compiling anything. The default is the BLAS that scipy brings (OpenBLAS, or Accelerate on
-macOS), reached through the addresses that scipy publishes for Cython.
+Cached machine code refers to the symbols `fastann_sgemm` and `fastann_dgemm` by name; `bind` decides what stands
+behind them, so the provider can change without compiling anything. The default is the BLAS that scipy brings
+(OpenBLAS, or Accelerate on macOS), reached through the addresses that scipy publishes for Cython.
 """
 
 from __future__ import annotations
@@ -31,24 +31,24 @@ def bind() -> str:
 
 
 @intrinsic
-def gemm(  # type: ignore[no-untyped-def]
-    typingctx, trans_a, trans_b, rows, columns, inner, a, lda, b, ldb, beta, c, ldc
-):
+def gemm(typingctx, trans_a, trans_b, rows, columns, inner, a, lda, b, ldb, beta, c, ldc):
     """C <- op(A) op(B) + beta C for row-major matrices in one-dimensional arrays.
 
-    op(A) is (rows, inner), op(B) (inner, columns), C (rows, columns); `trans_*` says whether a matrix is stored transposed,
-    `ld*` are the distances between stored rows. beta == 0 overwrites C, NaN included.
+    op(A) is (rows, inner), op(B) (inner, columns), C (rows, columns); `trans_*` says whether a matrix is stored
+    transposed, `ld*` are the distances between stored rows. beta == 0 overwrites C, NaN included.
 
-    The routine expects Fortran order, which sees every row-major matrix transposed: C^T = op(B)^T op(A)^T, so that A and B change places.
+    The routine expects Fortran order, which sees every row-major matrix transposed: C^T = op(B)^T op(A)^T, so that A
+    and B change places.
     """
     sig = types.void(
-        types.boolean, types.boolean, types.intp, types.intp, types.intp, a, types.intp, b, types.intp, a.dtype, c, types.intp
+        types.boolean, types.boolean, types.intp, types.intp, types.intp,
+        a, types.intp, b, types.intp, a.dtype, c, types.intp,
     )  # fmt: skip
     if not (a.dtype == b.dtype == c.dtype) or str(a.dtype) not in SYMBOLS:
         raise TypeError(f"gemm takes three float32 or three float64 arrays, got {a}, {b}, {c}")
     symbol = SYMBOLS[str(a.dtype)]
 
-    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+    def codegen(context, builder, signature, args):
         trans_a, trans_b, rows, columns, inner, a_value, lda, b_value, ldb, beta, c_value, ldc = args
         number = context.get_value_type(signature.args[5].dtype)
         int32, char = ir.IntType(32), ir.IntType(8)

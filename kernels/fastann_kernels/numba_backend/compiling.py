@@ -12,8 +12,8 @@ import numba
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-# error_model="numpy": a float division that may raise blocks vectorisation. fastmath: only what lets sums be split over SIMD
-# lanes and multiply-adds be fused; "nnan" and "ninf" would delete the checks for divergence.
+# error_model="numpy": a float division that may raise blocks vectorisation. fastmath: only what lets sums be split
+# over SIMD lanes and multiply-adds be fused; "nnan" and "ninf" would delete the checks for divergence.
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "reassoc", "nsz", "arcp"}}
 
 # They would take half of the compile time.
@@ -21,23 +21,24 @@ _NO_WRAPPERS: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": 
 
 
 def kernel(function: F) -> F:
-    """Compile a kernel that only jitted code calls: not cached on its own, and without the wrappers for calls from outside."""
-    return numba.njit(**_OPTIONS, **_NO_WRAPPERS)(function)  # type: ignore[no-any-return]
+    """Compile a kernel that only jitted code calls: not cached on its own, and without the wrappers for calls from
+    outside."""
+    return numba.njit(**_OPTIONS, **_NO_WRAPPERS)(function)
 
 
 def inlined(function: F) -> F:
     """Compile a scalar formula that must end up inside the loop that calls it."""
-    return numba.njit(**_OPTIONS, **_NO_WRAPPERS, forceinline=True)(function)  # type: ignore[no-any-return]
+    return numba.njit(**_OPTIONS, **_NO_WRAPPERS, forceinline=True)(function)
 
 
 def entry(function: F) -> F:
     """Compile a function that Python calls and keep the machine code on disk.
 
-    Numba looks for a folder it may write to (beside the source, else the user's cache folder, else NUMBA_CACHE_DIR) and raises
-    where there is none; then the code is compiled once a process instead.
+    Numba looks for a folder it may write to (beside the source, else the user's cache folder, else NUMBA_CACHE_DIR)
+    and raises where there is none; then the code is compiled once a process instead.
     """
     try:
-        return numba.njit(cache=True, **_OPTIONS)(function)  # type: ignore[no-any-return]
+        return numba.njit(cache=True, **_OPTIONS)(function)
     except RuntimeError as error:
         warnings.warn(
             f"the compiled kernels cannot be kept on disk ({error}); every process will compile them again. "
@@ -45,14 +46,14 @@ def entry(function: F) -> F:
             RuntimeWarning,
             stacklevel=2,
         )
-        return numba.njit(**_OPTIONS)(function)  # type: ignore[no-any-return]
+        return numba.njit(**_OPTIONS)(function)
 
 
 def sources_digest() -> str:
     """Return a digest of this folder's sources.
 
-    Numba's cache notices a change only in the file of the entry function. An entry that refers to this digest from its closure
-    has it in its cache key, so an edit or an upgrade of any kernel compiles anew.
+    Numba's cache notices a change only in the file of the entry function. An entry that refers to this digest from
+    its closure has it in its cache key, so an edit or an upgrade of any kernel compiles anew.
     """
     digest = hashlib.sha256(numba.__version__.encode())
     for path in sorted(Path(__file__).parent.glob("*.py")):

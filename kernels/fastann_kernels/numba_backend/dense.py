@@ -12,7 +12,7 @@ from fastann_kernels.numba_backend.elementary import like
 
 
 @kernel
-def add_bias(b, z):  # type: ignore[no-untyped-def]
+def add_bias(b, z):
     """z[r, :] += b for every row."""
     width = b.size
     for r in range(z.size // width):
@@ -22,7 +22,7 @@ def add_bias(b, z):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def sum_rows(delta, out):  # type: ignore[no-untyped-def]
+def sum_rows(delta, out):
     """out[j] = sum over rows of delta[:, j]."""
     width = out.size
     for j in range(width):
@@ -34,7 +34,7 @@ def sum_rows(delta, out):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def dense(x, W, b, rows, fan_in, fan_out, code, alpha, y, z):  # type: ignore[no-untyped-def]
+def dense(x, W, b, rows, fan_in, fan_out, code, alpha, y, z):
     """y = f(x W + b); z receives the input of f where its derivative will need it, and is y itself elsewhere."""
     gemm(False, False, rows, fan_out, fan_in, x, fan_in, W, fan_out, like(x, 0), z, fan_out)
     if b.size:
@@ -44,8 +44,9 @@ def dense(x, W, b, rows, fan_in, fan_out, code, alpha, y, z):  # type: ignore[no
 
 
 @kernel
-def dense_backward(x, W, y, z, delta, rows, fan_in, fan_out, code, alpha, dW, db, dx, beta):  # type: ignore[no-untyped-def]
-    """From delta = dL/dy, which is turned into dL/dz in place: dW = x^T delta, db = sum of rows, dx = delta W^T + beta dx.
+def dense_backward(x, W, y, z, delta, rows, fan_in, fan_out, code, alpha, dW, db, dx, beta):
+    """From delta = dL/dy, which is turned into dL/dz in place: dW = x^T delta, db = sum of rows, dx = delta W^T +
+    beta dx.
 
     An empty dx asks for no gradient of the input, an empty db says that the layer has no bias.
     """

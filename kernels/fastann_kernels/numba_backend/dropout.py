@@ -1,7 +1,8 @@
 """Dropout masks from threefry-2x32, the counter-based generator of JAX, written again as a loop that vectorises.
 
-Salmon, Moraes, Dror & Shaw 2011, "Parallel random numbers: as easy as 1, 2, 3": 20 rounds, a key injection every four. The bits of
-element i come from counter (0, i) and are the exclusive or of the two output words, as `jax.random.bits` makes them.
+Salmon, Moraes, Dror & Shaw 2011, "Parallel random numbers: as easy as 1, 2, 3": 20 rounds, a key injection every
+four. The bits of element i come from counter (0, i) and are the exclusive or of the two output words, as
+`jax.random.bits` makes them.
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ _PARITY = np.uint32(0x1BD11BDA)
 
 
 @inlined
-def _mix(x0, x1, rotation):  # type: ignore[no-untyped-def]
+def _mix(x0, x1, rotation):
     x0 = np.uint32(x0 + x1)
     x1 = np.uint32(np.uint32(x1 << rotation) | np.uint32(x1 >> (32 - rotation)))
     return x0, np.uint32(x1 ^ x0)
 
 
 @inlined
-def _four_rounds(x0, x1, a, b, c, d):  # type: ignore[no-untyped-def]
+def _four_rounds(x0, x1, a, b, c, d):
     x0, x1 = _mix(x0, x1, a)
     x0, x1 = _mix(x0, x1, b)
     x0, x1 = _mix(x0, x1, c)
@@ -30,7 +31,7 @@ def _four_rounds(x0, x1, a, b, c, d):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def threefry(k0, k1, c0, c1):  # type: ignore[no-untyped-def]
+def threefry(k0, k1, c0, c1):
     """Return the two words that threefry-2x32 makes of key (k0, k1) and counter (c0, c1), all uint32."""
     k2 = np.uint32(k0 ^ k1 ^ _PARITY)
     x0, x1 = np.uint32(c0 + k0), np.uint32(c1 + k1)
@@ -47,7 +48,7 @@ def threefry(k0, k1, c0, c1):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def dropout(x, rate, k0, k1, first, y, mask):  # type: ignore[no-untyped-def]
+def dropout(x, rate, k0, k1, first, y, mask):
     """mask = 1 / (1 - rate) where bits >= rate * 2^32, else 0; y = x * mask. x[0] is element `first` of the batch."""
     threshold = np.uint32(rate * 4294967296.0)
     keep, drop = like(x, 1.0 / (1.0 - rate)), like(x, 0)
@@ -59,7 +60,7 @@ def dropout(x, rate, k0, k1, first, y, mask):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def dropout_backward(delta, mask, dx, accumulate):  # type: ignore[no-untyped-def]
+def dropout_backward(delta, mask, dx, accumulate):
     """dx = delta * mask, added to dx where it holds something already."""
     if accumulate:
         for i in range(delta.size):

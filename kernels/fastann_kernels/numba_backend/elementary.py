@@ -1,8 +1,9 @@
 """Elementary functions that LLVM can vectorise: exp, tanh, sigmoid and log1p.
 
-Numba calls libm one element at a time for these (2.5 to 12.6 ns each). In float32 the functions below are short polynomials
-without branches, accurate to 3e-7 relative, which vectorise; in float64, which is there for checking, libm does the work. The coefficients are
-minimax fits of our own (reweighted least squares on Chebyshev nodes); each fit's error is beside it.
+Numba calls libm one element at a time for these (2.5 to 12.6 ns each). In float32 the functions below are short
+polynomials without branches, accurate to 3e-7 relative, which vectorise; in float64, which is there for checking,
+libm does the work. The coefficients are minimax fits of our own (reweighted least squares on Chebyshev nodes); each
+fit's error is beside it.
 
 NaN stays NaN everywhere: comparisons are written so that a NaN falls through.
 """
@@ -17,7 +18,7 @@ from numba import types
 from numba.extending import overload
 
 # "reassoc" would merge the two parts of ln 2 below, so only fused multiply-adds are allowed here.
-_LEAF: dict[str, Any] = {"error_model": "numpy", "fastmath": {"contract"}, "forceinline": True}
+_LEAF: Any = {"error_model": "numpy", "fastmath": {"contract"}, "forceinline": True}
 
 _LOG2_E = np.float32(1.4426950408889634)
 _LN2_HIGH = np.float32(0.693359375)  # 9 bits, so that n * _LN2_HIGH is exact
@@ -40,7 +41,8 @@ _T0, _T1, _T2, _T3, _T4 = (
 _L0, _L1, _L2, _L3, _L4, _L5, _L6, _L7, _L8, _L9 = (
     np.float32(c)
     for c in (
-        1.0, -0.49999902, 0.33329964, -0.24954133, 0.19675931, -0.1530557, 0.10603617, -0.056959163, 0.019851265, -0.0032439814,
+        1.0, -0.49999902, 0.33329964, -0.24954133, 0.19675931,
+        -0.1530557, 0.10603617, -0.056959163, 0.019851265, -0.0032439814,
     )
 )  # fmt: skip
 
@@ -71,17 +73,17 @@ def log1p_unit(x: Any) -> Any:
 
 
 @overload(like, jit_options=_LEAF)
-def _like(x, value):  # type: ignore[no-untyped-def]
+def _like(x, value):
     number = getattr(x, "dtype", x)
     return lambda x, value: number(value)
 
 
 @overload(exp, jit_options=_LEAF)
-def _exp(x):  # type: ignore[no-untyped-def]
+def _exp(x):
     if x != types.float32:
         return lambda x: math.exp(x) if x < 709.0 else np.exp(x)
 
-    def polynomial(x):  # type: ignore[no-untyped-def]
+    def polynomial(x):
         high = _EXP_HIGH if x > _EXP_HIGH else x
         inside = _EXP_LOW if high < _EXP_LOW else high
         shifted = inside * _LOG2_E + _SHIFT
@@ -99,11 +101,11 @@ def _exp(x):  # type: ignore[no-untyped-def]
 
 
 @overload(tanh, jit_options=_LEAF)
-def _tanh(x):  # type: ignore[no-untyped-def]
+def _tanh(x):
     if x != types.float32:
         return lambda x: math.tanh(x)
 
-    def two_ranges(x):  # type: ignore[no-untyped-def]
+    def two_ranges(x):
         size = abs(x)
         s = x * x
         near = x + x * s * ((((_T4 * s + _T3) * s + _T2) * s + _T1) * s + _T0)
@@ -116,10 +118,10 @@ def _tanh(x):  # type: ignore[no-untyped-def]
 
 
 @overload(sigmoid, jit_options=_LEAF)
-def _sigmoid(x):  # type: ignore[no-untyped-def]
+def _sigmoid(x):
     one = x(1)
 
-    def by_size(x):  # type: ignore[no-untyped-def]
+    def by_size(x):
         e = exp(-abs(x))
         top = one if x >= 0 else e
         return top / (one + e)
@@ -128,11 +130,11 @@ def _sigmoid(x):  # type: ignore[no-untyped-def]
 
 
 @overload(log1p_unit, jit_options=_LEAF)
-def _log1p_unit(x):  # type: ignore[no-untyped-def]
+def _log1p_unit(x):
     if x != types.float32:
         return lambda x: math.log1p(x)
 
-    def polynomial(x):  # type: ignore[no-untyped-def]
+    def polynomial(x):
         p = ((((_L9 * x + _L8) * x + _L7) * x + _L6) * x + _L5) * x + _L4
         return x * ((((p * x + _L3) * x + _L2) * x + _L1) * x + _L0)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,13 +67,16 @@ class Workspace:
         positions = tables[:, L_POSITIONS].max(initial=1)
         widest = (tables[:, L_POSITIONS] * tables[:, L_WIDTH]).max(initial=1)
         self.capacity = capacity
-        self.values = np.empty(capacity * plan.value_columns, dtype)
-        self.deltas = np.empty(capacity * plan.delta_columns, dtype)
-        self.scratch = np.empty(capacity * plan.scratch_columns, dtype)
-        self.spare = np.empty(capacity, dtype)
-        self.top = np.empty(capacity * int(positions + widest), dtype)
-        self.y = np.empty(capacity * program.target_columns, dtype)
-        self.weights = np.empty(capacity * max(1, len(program.outputs)), dtype)
+        columns = {
+            "values": plan.value_columns,
+            "deltas": plan.delta_columns,
+            "scratch of instructions": plan.scratch_columns,
+            "sample weights of one loss": 1,
+            "scratch of losses": int(positions + widest),
+            "targets": program.target_columns,
+            "sample weights": max(1, len(program.outputs)),
+        }
+        self.buffers = tuple(np.empty(capacity * n, dtype) for n in columns.values())
 
 
 class NumbaExecutor:
@@ -186,11 +188,9 @@ class NumbaExecutor:
         barrier = np.zeros(1, np.int64)
 
         def work(member: int) -> int:
-            s = spaces[member]
-            return I.run(  # type: ignore[no-any-return]
+            return I.run(
                 member, barrier, arguments, self.plan.tables, call.order, coefficients, penalties, state.params, grads,
-                state.slots, s.values, s.deltas, s.scratch, s.spare, s.top, s.y, s.weights, losses, parts, sums, totals,
-                outputs,
+                state.slots, spaces[member].buffers, losses, parts, sums, totals, outputs,
             )  # fmt: skip
 
         with single_threaded_blas():
@@ -236,7 +236,8 @@ def _check(program: Program, precision: str) -> None:
         raise ValueError(f"precision must be one of {', '.join(map(repr, PRECISIONS))}, got {precision!r}.")
     if any(loss.op == "callable" for loss in program.losses):
         raise UnsupportedProgram(
-            "the Numba backend cannot differentiate a Python function as a loss; use backend='jax', or one of the named losses."
+            "the Numba backend cannot differentiate a Python function as a loss; "
+            "use backend='jax', or one of the named losses."
         )
     for instruction in program.instructions:
         if instruction.op not in OPERATIONS:

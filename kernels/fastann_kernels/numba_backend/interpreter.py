@@ -1,7 +1,8 @@
 """The epoch loop: one jitted function that trains, evaluates and predicts any program.
 
-It walks the integer tables of `plan` over preallocated buffers, releases the GIL, and is compiled once for all architectures. Data are read
-through addresses, so that read-only arrays, memory maps and uint8 images need no version of their own.
+It walks the integer tables of `plan` over preallocated buffers, releases the GIL, and is compiled once for all
+architectures. Data are read through addresses, so that read-only arrays, memory maps and uint8 images need no version
+of their own.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import carray, types
+from numba import carray, types  # type: ignore[attr-defined]
 from numba.extending import intrinsic
 
 from fastann_kernels.numba_backend import losses as L
@@ -49,7 +50,7 @@ def _pointer(typingctx: Any, address: Any) -> Any:
 
 
 @kernel
-def _copy_rows(source, columns, first, width, order, ordered, start, rows, out):  # type: ignore[no-untyped-def]
+def _copy_rows(source, columns, first, width, order, ordered, start, rows, out):
     """out[r, :] = source[row r of the batch, first : first + width]."""
     for r in range(rows):
         row = order[start + r] if ordered else start + r
@@ -59,7 +60,7 @@ def _copy_rows(source, columns, first, width, order, ordered, start, rows, out):
 
 
 @kernel
-def _gather(address, is_bytes, columns, n_rows, first, width, order, ordered, start, rows, out):  # type: ignore[no-untyped-def]
+def _gather(address, is_bytes, columns, n_rows, first, width, order, ordered, start, rows, out):
     if is_bytes:
         source8 = carray(_pointer(address), (n_rows * columns,), np.uint8)
         _copy_rows(source8, columns, first, width, order, ordered, start, rows, out)
@@ -69,7 +70,7 @@ def _gather(address, is_bytes, columns, n_rows, first, width, order, ordered, st
 
 
 @kernel
-def forward(instructions, numbers, params, values, scratch, capacity, first, rows, training, skip_fused, k0, k1):  # type: ignore[no-untyped-def]
+def forward(instructions, numbers, params, values, scratch, capacity, first, rows, training, skip_fused, k0, k1):
     """Run every instruction on rows first, first + 1, ... of a batch."""
     for i in range(instructions.shape[0]):
         t = instructions[i]
@@ -97,7 +98,7 @@ def forward(instructions, numbers, params, values, scratch, capacity, first, row
 
 
 @kernel
-def backward(instructions, numbers, params, grads, values, deltas, scratch, capacity, rows, training):  # type: ignore[no-untyped-def]
+def backward(instructions, numbers, params, grads, values, deltas, scratch, capacity, rows, training):
     """Run every instruction's gradient, last to first; the losses have written the gradients of the outputs."""
     for i in range(instructions.shape[0] - 1, -1, -1):
         t = instructions[i]
@@ -130,7 +131,7 @@ def backward(instructions, numbers, params, grads, values, deltas, scratch, capa
 
 
 @kernel
-def _sample_weights(row, batch_w, columns, rows, out):  # type: ignore[no-untyped-def]
+def _sample_weights(row, batch_w, columns, rows, out):
     """Return the sample weights of a loss or metric, copied to `out`, or an empty array where it has none."""
     if columns == 0 or not row[T.L_WEIGHTED]:
         return out[:0]
@@ -140,7 +141,7 @@ def _sample_weights(row, batch_w, columns, rows, out):  # type: ignore[no-untype
 
 
 @kernel
-def _loss(row, number, y, stride, weights, values, deltas, top, capacity, rows, scale):  # type: ignore[no-untyped-def]
+def _loss(row, number, y, stride, weights, values, deltas, top, capacity, rows, scale):
     """Evaluate one loss (or metric that is one) on a batch; a scale of 0 asks for the value alone."""
     size = rows * row[T.L_POSITIONS] * row[T.L_WIDTH]
     z = values[:0] if row[T.L_Z] < 0 else values[row[T.L_Z] * capacity : row[T.L_Z] * capacity + size]
@@ -155,7 +156,9 @@ def _loss(row, number, y, stride, weights, values, deltas, top, capacity, rows, 
 
 
 @kernel
-def _losses(table, numbers, y, stride, batch_w, w_columns, values, deltas, spare, top, capacity, rows, batch, training, parts):  # type: ignore[no-untyped-def]
+def _losses(
+    table, numbers, y, stride, batch_w, w_columns, values, deltas, spare, top, capacity, rows, batch, training, parts
+):
     """parts[i] = this member's share of the mean of loss i over a batch; the gradients go to `deltas`."""
     for i in range(table.shape[0]):
         weights = _sample_weights(table[i], batch_w, w_columns, rows, spare)
@@ -166,7 +169,7 @@ def _losses(table, numbers, y, stride, batch_w, w_columns, values, deltas, spare
 
 
 @kernel
-def _metrics(table, numbers, y, stride, batch_w, w_columns, values, deltas, spare, top, capacity, rows, sums, totals):  # type: ignore[no-untyped-def]
+def _metrics(table, numbers, y, stride, batch_w, w_columns, values, deltas, spare, top, capacity, rows, sums, totals):
     """Fill this member's row of metric sums and of their weights."""
     for i in range(table.shape[0]):
         row = table[i]
@@ -189,7 +192,7 @@ def _metrics(table, numbers, y, stride, batch_w, w_columns, values, deltas, spar
 
 
 @kernel
-def _total_loss(numbers, tensors, penalties, params, parts):  # type: ignore[no-untyped-def]
+def _total_loss(numbers, tensors, penalties, params, parts):
     """Return the loss of a batch from the members' shares float64[members, losses], penalties included."""
     total = 0.0
     for i in range(numbers.shape[0]):
@@ -203,7 +206,7 @@ def _total_loss(numbers, tensors, penalties, params, parts):  # type: ignore[no-
 
 
 @kernel
-def _collect(outputs, values, capacity, first, rows, collected):  # type: ignore[no-untyped-def]
+def _collect(outputs, values, capacity, first, rows, collected):
     """Copy the outputs of a batch, side by side, to rows first, first + 1, ... of `collected`."""
     column = 0
     for i in range(outputs.shape[0]):
@@ -215,7 +218,7 @@ def _collect(outputs, values, capacity, first, rows, collected):  # type: ignore
 
 
 @kernel
-def _load(arguments, inputs, order, capacity, first, rows, values, batch_y, batch_w):  # type: ignore[no-untyped-def]
+def _load(arguments, inputs, order, capacity, first, rows, values, batch_y, batch_w):
     """Gather inputs, targets and weights of the rows at places first, first + 1, ... of the order."""
     n_rows, ordered = arguments[N_ROWS], arguments[ORDERED]
     column = 0
@@ -234,7 +237,7 @@ def _load(arguments, inputs, order, capacity, first, rows, values, batch_y, batc
 
 
 @kernel
-def _update(member, barrier, arguments, tensors, spans, coefficients, penalties, params, grads, slots):  # type: ignore[no-untyped-def]
+def _update(member, barrier, arguments, tensors, spans, coefficients, penalties, params, grads, slots):
     """Do this member's part of the optimizer step: one stretch of the flat vectors."""
     members, flags = arguments[MEMBERS], arguments[FLAGS]
     # stretches start at multiples of 16 numbers, so that no two members write to one cache line
@@ -249,75 +252,91 @@ def _update(member, barrier, arguments, tensors, spans, coefficients, penalties,
     update(arguments[RULE], flags, coefficients, spans, params, grads[0], slots, start, stop)
 
 
+@kernel
+def _forward_pass(member, step, arguments, tables, order, params, buffers, parts, sums, totals, collected):
+    """Run this member's rows of one batch forward, losses and metrics included; return how many rows those are."""
+    (instructions, numbers, loss_table, loss_numbers, metric_table, metric_numbers,
+     cleared, inputs, outputs, _tensors, _spans) = tables  # fmt: skip
+    values, deltas, scratch, spare, top, batch_y, batch_w = buffers
+    mode, batch, capacity, members = arguments[MODE], arguments[BATCH], arguments[CAPACITY], arguments[MEMBERS]
+    visited = order.size if arguments[ORDERED] else arguments[N_ROWS]
+    size = min(batch, visited - step * batch)
+    first = size * member // members
+    rows = size * (member + 1) // members - first
+    start = step * batch + first
+    _load(arguments, inputs, order, capacity, start, rows, values, batch_y, batch_w)
+    training = mode == TRAIN or (mode == GRADIENTS and arguments[DROP] != 0)
+    k0, k1 = threefry(
+        np.uint32(arguments[KEY_0]), np.uint32(arguments[KEY_1]), np.uint32(0), np.uint32(arguments[FIRST_STEP] + step)
+    )
+    forward(instructions, numbers, params, values, scratch, capacity, first, rows, training, mode != PREDICT, k0, k1)
+    if mode <= GRADIENTS:
+        for i in range(cleared.shape[0]):
+            deltas[cleared[i, 0] * capacity : cleared[i, 0] * capacity + rows * cleared[i, 1]] = like(params, 0)
+    if mode != PREDICT:
+        y_columns, w_columns = arguments[Y_COLUMNS], arguments[W_COLUMNS]
+        _losses(
+            loss_table, loss_numbers, batch_y, y_columns, batch_w, w_columns, values, deltas, spare, top, capacity,
+            rows, size, mode <= GRADIENTS, parts[member, step],
+        )  # fmt: skip
+        _metrics(
+            metric_table, metric_numbers, batch_y, y_columns, batch_w, w_columns, values, deltas, spare, top, capacity,
+            rows, sums[member, step], totals[member, step],
+        )  # fmt: skip
+    if arguments[COLLECT]:
+        _collect(outputs, values, capacity, start, rows, collected)
+    return rows
+
+
 def _make_run(digest: str) -> Any:
     """Build the entry with the digest of the sources in its closure, where the cache key sees it."""
 
     @entry
     def run(
-        member, barrier, arguments, tables, order, coefficients, penalties, params, grads, slots, values, deltas, scratch,
-        spare, top, batch_y, batch_w, losses, parts, sums, totals, collected,
-    ):  # type: ignore[no-untyped-def]  # fmt: skip
+        member, barrier, arguments, tables, order, coefficients, penalties, params, grads, slots, buffers,
+        losses, parts, sums, totals, collected,
+    ):  # fmt: skip
         """Run one team member's share of every batch until the rows are used up; return how many steps were completed.
 
         Args:
             member: 0 .. members - 1; barrier: int64[1]; arguments: the integers named at the head of this file.
-            order .. penalties: as in `Steps`. params float[P], grads float[members, P], slots float[S, P] are shared;
-            values .. batch_w: this member's buffers. losses float64[steps]; parts, sums, totals
-            float64[members, steps, n] and collected float[rows, columns] are shared, each member writing its part.
+            order, coefficients, penalties: as in `Steps`.
+            params float[P], grads float[members, P], slots float[S, P]: shared by the team.
+            buffers: this member's own, as `executor.Workspace` lists them.
+            losses float64[steps]; parts, sums, totals float64[members, steps, n]; collected float[rows, columns]:
+                results, shared, each member writing its part.
         """
         digest  # noqa: B018
-        (instructions, numbers, loss_table, loss_numbers, metric_table, metric_numbers,
-         cleared, inputs, outputs, tensors, spans) = tables  # fmt: skip
-        mode, batch, capacity, members = arguments[MODE], arguments[BATCH], arguments[CAPACITY], arguments[MEMBERS]
-        training = mode == TRAIN or (mode == GRADIENTS and arguments[DROP] != 0)
-        backwards = mode <= GRADIENTS
+        instructions, numbers, loss_numbers, tensors, spans = tables[0], tables[1], tables[3], tables[9], tables[10]
+        values, deltas, scratch = buffers[0], buffers[1], buffers[2]
+        mode, members = arguments[MODE], arguments[MEMBERS]
+        training = mode == TRAIN or arguments[DROP] != 0
         visited = order.size if arguments[ORDERED] else arguments[N_ROWS]
-        steps = (visited + batch - 1) // batch
+        steps = (visited + arguments[BATCH] - 1) // arguments[BATCH]
         for step in range(steps):
-            size = min(batch, visited - step * batch)
-            first = size * member // members
-            rows = size * (member + 1) // members - first
-            _load(arguments, inputs, order, capacity, step * batch + first, rows, values, batch_y, batch_w)
-            k0, k1 = threefry(
-                np.uint32(arguments[KEY_0]), np.uint32(arguments[KEY_1]), np.uint32(0),
-                np.uint32(arguments[FIRST_STEP] + step),
+            rows = _forward_pass(
+                member, step, arguments, tables, order, params, buffers, parts, sums, totals, collected
             )  # fmt: skip
-            forward(
-                instructions, numbers, params, values, scratch, capacity, first, rows, training, mode != PREDICT, k0, k1
-            )
-            if backwards:
-                for i in range(cleared.shape[0]):
-                    deltas[cleared[i, 0] * capacity : cleared[i, 0] * capacity + rows * cleared[i, 1]] = like(params, 0)
-            if mode != PREDICT:
-                _losses(
-                    loss_table, loss_numbers, batch_y, arguments[Y_COLUMNS], batch_w, arguments[W_COLUMNS], values,
-                    deltas, spare, top, capacity, rows, size, backwards, parts[member, step],
-                )  # fmt: skip
-                _metrics(
-                    metric_table, metric_numbers, batch_y, arguments[Y_COLUMNS], batch_w, arguments[W_COLUMNS], values,
-                    deltas, spare, top, capacity, rows, sums[member, step], totals[member, step],
-                )  # fmt: skip
-            if arguments[COLLECT]:
-                _collect(outputs, values, capacity, step * batch + first, rows, collected)
-            if not backwards:
+            if mode > GRADIENTS:
                 continue
-            backward(instructions, numbers, params, grads[member], values, deltas, scratch, capacity, rows, training)
+            backward(
+                instructions, numbers, params, grads[member], values, deltas, scratch, arguments[CAPACITY], rows,
+                training,
+            )  # fmt: skip
             wait_for_all(barrier, members)
             loss = _total_loss(loss_numbers, tensors, penalties, params, parts[:, step])
             if member == 0:
                 losses[step] = loss
             if arguments[STOP] and not math.isfinite(loss):
                 return step
-            if mode == TRAIN:
-                # nobody may change a weight while another still adds up the penalties
-                if members > 1 and penalties.any():
-                    wait_for_all(barrier, members)
-                _update(
-                    member, barrier, arguments, tensors, spans, coefficients[step], penalties, params, grads, slots
-                )
-                wait_for_all(barrier, members)
-            else:
+            if mode == GRADIENTS:
                 gather_gradients(grads, tensors, penalties, params, 0, params.size)
+                continue
+            # nobody may change a weight while another still adds up the penalties
+            if members > 1 and penalties.any():
+                wait_for_all(barrier, members)
+            _update(member, barrier, arguments, tensors, spans, coefficients[step], penalties, params, grads, slots)
+            wait_for_all(barrier, members)
         return steps
 
     return run

@@ -1,8 +1,8 @@
 """Losses: the weighted sum of a batch and, for training, its gradient.
 
-Targets y and sample weights come as flat, gathered batches (B, columns). A prediction p (or its logits z) is (R, K) with
-R = B * positions rows; row r belongs to sample r // positions. `scale` turns the derivative of one row's loss into that of the
-batch's: loss weight / R. With `delta` empty only the value is computed.
+Targets y and sample weights come as flat, gathered batches (B, columns). A prediction p (or its logits z) is (R, K)
+with R = B * positions rows; row r belongs to sample r // positions. `scale` turns the derivative of one row's loss
+into that of the batch's: loss weight / R. With `delta` empty only the value is computed.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ EPSILON = 1e-7  # what Keras keeps probabilities away from 0 and 1 by
 
 
 @inlined
-def _sign(x):  # type: ignore[no-untyped-def]
+def _sign(x):
     return 1.0 if x > 0 else (-1.0 if x < 0 else 0.0)
 
 
 @inlined
-def _clipped(p):  # type: ignore[no-untyped-def]
+def _clipped(p):
     """Return p clipped to [eps, 1 - eps] and the derivative of doing so."""
     if p < EPSILON:
         return EPSILON, 0.0
@@ -38,13 +38,13 @@ def _clipped(p):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _hinge_label(y):  # type: ignore[no-untyped-def]
+def _hinge_label(y):
     """Labels 0 and 1 stand for -1 and 1."""
     return -1.0 if y == 0 else y
 
 
 @kernel
-def pointwise(op, y, p, delta, smoothing):  # type: ignore[no-untyped-def]
+def pointwise(op, y, p, delta, smoothing):
     """Return value and derivative of the losses that are a mean (KL: a sum) over the entries of a row."""
     e = p - y
     if op == MSE:
@@ -89,7 +89,7 @@ def pointwise(op, y, p, delta, smoothing):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _pointwise_rows(op, y, stride, p, width, weights, positions, factor, smoothing, scale, delta):  # type: ignore[no-untyped-def]
+def _pointwise_rows(op, y, stride, p, width, weights, positions, factor, smoothing, scale, delta):
     total = 0.0
     share = 1.0 if op == KL else 1.0 / width
     for r in range(p.size // width):
@@ -106,7 +106,7 @@ def _pointwise_rows(op, y, stride, p, width, weights, positions, factor, smoothi
 
 
 @kernel
-def _squared_errors(y, stride, p, width, scale, delta):  # type: ignore[no-untyped-def]
+def _squared_errors(y, stride, p, width, scale, delta):
     """The mean squared error of an unweighted (B, K) prediction, in loops that vectorise."""
     total = 0.0
     slope = like(p, 2 * scale / width)
@@ -123,7 +123,7 @@ def _squared_errors(y, stride, p, width, scale, delta):  # type: ignore[no-untyp
 
 
 @kernel
-def _binary_logits(y, stride, z, p, width, weights, positions, smoothing, scale, delta):  # type: ignore[no-untyped-def]
+def _binary_logits(y, stride, z, p, width, weights, positions, smoothing, scale, delta):
     """max(z, 0) - z y + log(1 + e^-|z|), derivative sigmoid(z) - y; p = sigmoid(z) is written on the way."""
     total = 0.0
     zero, one = like(z, 0), like(z, 1)
@@ -149,7 +149,7 @@ def _binary_logits(y, stride, z, p, width, weights, positions, smoothing, scale,
 
 
 @kernel
-def _binary_logits_single(y, stride, z, p, smoothing, scale, delta):  # type: ignore[no-untyped-def]
+def _binary_logits_single(y, stride, z, p, smoothing, scale, delta):
     """As above for one column and no weights: one flat loop that vectorises."""
     total = 0.0
     zero, one = like(z, 0), like(z, 1)
@@ -166,7 +166,7 @@ def _binary_logits_single(y, stride, z, p, smoothing, scale, delta):  # type: ig
 
 
 @kernel
-def _softmax_logits(sparse, y, stride, z, p, width, weights, positions, smoothing, scale, delta, top):  # type: ignore[no-untyped-def]
+def _softmax_logits(sparse, y, stride, z, p, width, weights, positions, smoothing, scale, delta, top):
     """sum_k y_k (log sum e^z - z_k), derivative p sum(y) - y; p = softmax(z) is written on the way."""
     shifted_exponentials(z, width, p, top)
     total = 0.0
@@ -206,7 +206,7 @@ def _softmax_logits(sparse, y, stride, z, p, width, weights, positions, smoothin
 
 
 @kernel
-def _categorical_probabilities(sparse, y, stride, p, width, weights, positions, smoothing, scale, delta):  # type: ignore[no-untyped-def]
+def _categorical_probabilities(sparse, y, stride, p, width, weights, positions, smoothing, scale, delta):
     """-sum_k y_k log(clip(p_k / sum p)); the derivative goes through clipping and rescaling."""
     total = 0.0
     for r in range(p.size // width):
@@ -237,7 +237,7 @@ def _categorical_probabilities(sparse, y, stride, p, width, weights, positions, 
 
 
 @kernel
-def _categorical_hinge(y, stride, p, width, weights, positions, scale, delta):  # type: ignore[no-untyped-def]
+def _categorical_hinge(y, stride, p, width, weights, positions, scale, delta):
     """max(0, max((1 - y) p) - sum(y p) + 1)."""
     total = 0.0
     for r in range(p.size // width):
@@ -260,8 +260,8 @@ def _categorical_hinge(y, stride, p, width, weights, positions, scale, delta):  
 
 
 @kernel
-def _cosine(y, stride, p, width, weights, positions, scale, delta):  # type: ignore[no-untyped-def]
-    """-sum(y p) / (|y| |p|), each norm not below 1e-6 (the square root of 1e-12, as Keras normalises)."""
+def _cosine(y, stride, p, width, weights, positions, scale, delta):
+    """-sum(y p) / (|y| |p|), each norm not below 1e-7, as Keras normalises."""
     total = 0.0
     for r in range(p.size // width):
         w = weights[r // positions] if weights.size else 1.0
@@ -272,9 +272,9 @@ def _cosine(y, stride, p, width, weights, positions, scale, delta):  # type: ign
             yy += a * a
             pp += b * b
             yp += a * b
-        y_norm = math.sqrt(max(yy, 1e-12))
-        free = pp > 1e-12
-        p_norm = math.sqrt(pp if free else 1e-12)
+        y_norm = math.sqrt(max(yy, 1e-14))
+        free = pp > 1e-14
+        p_norm = math.sqrt(pp if free else 1e-14)
         cosine = yp / (y_norm * p_norm) if pp == pp else pp
         total -= w * cosine
         if delta.size:
@@ -286,7 +286,7 @@ def _cosine(y, stride, p, width, weights, positions, scale, delta):  # type: ign
 
 
 @kernel
-def loss(op, from_logits, y, stride, z, p, width, weights, positions, factor, smoothing, scale, delta, top):  # type: ignore[no-untyped-def]
+def loss(op, from_logits, y, stride, z, p, width, weights, positions, factor, smoothing, scale, delta, top):
     """Return sum_r w_r l_r and add its gradient, times `scale`, to `delta` (unless that is empty).
 
     Args:

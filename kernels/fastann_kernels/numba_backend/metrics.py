@@ -11,7 +11,7 @@ from fastann_kernels.program import LOSSES, METRICS
 
 
 @kernel
-def _argmax(row):  # type: ignore[no-untyped-def]
+def _argmax(row):
     best = 0
     for j in range(1, row.size):
         if row[j] > row[best]:
@@ -20,7 +20,7 @@ def _argmax(row):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _in_top_k(label, row, k):  # type: ignore[no-untyped-def]
+def _in_top_k(label, row, k):
     """Say whether fewer than k entries exceed the label's (ties count in its favour, as in Keras)."""
     above = 0
     for j in range(row.size):
@@ -29,7 +29,7 @@ def _in_top_k(label, row, k):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _share(op, target, row, threshold):  # type: ignore[no-untyped-def]
+def _share(op, target, row, threshold):
     """Return the share of equal entries of a row, predictions cut at the threshold or as they are."""
     right = 0
     for j in range(row.size):
@@ -39,7 +39,7 @@ def _share(op, target, row, threshold):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def metric(op, y, stride, p, width, weights, positions, threshold, k):  # type: ignore[no-untyped-def]
+def metric(op, y, stride, p, width, weights, positions, threshold, k):
     """Return sum_r w_r m_r over the rows of p (B * positions, width); arguments as in `losses.loss`."""
     total = 0.0
     for r in range(p.size // width):

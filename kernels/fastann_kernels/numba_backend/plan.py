@@ -1,11 +1,12 @@
 """From a `Program` to the integer tables and buffer offsets that the interpreter walks.
 
-Offsets into the work buffers are in columns: a value of n columns at offset o lies, for a batch of B rows in buffers made for C >= B
-rows, at [o * C, o * C + B * n). So one plan serves every batch size.
+Offsets into the work buffers are in columns: a value of n columns at offset o lies, for a batch of B rows in buffers
+made for C >= B rows, at [o * C, o * C + B * n). So one plan serves every batch size.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -15,13 +16,25 @@ from numpy.typing import NDArray
 
 from fastann_kernels.numba_backend.activations import LOG_SOFTMAX, SOFTMAX, needs_input
 from fastann_kernels.numba_backend.updates import FLAGS
-from fastann_kernels.program import ACTIVATIONS, LOSSES, METRICS, OPERATIONS, UPDATES, Instruction, Loss, Metric, Program
+from fastann_kernels.program import (
+    ACTIVATIONS,
+    LOSSES,
+    METRICS,
+    OPERATIONS,
+    UPDATES,
+    Instruction,
+    Loss,
+    Metric,
+    Program,
+)
 
 Table = NDArray[np.int64]
 
-# Columns of an instruction. IN, OUT, PRE, MASK are offsets of values and scratch, D_IN and D_OUT of their gradients; -1: none.
+# Columns of an instruction. IN, OUT, PRE, MASK are offsets of values and scratch, D_IN and D_OUT of their gradients;
+# -1: none.
 (
-    OP, IN, OUT, D_IN, D_OUT, ACCUMULATE, ROWS, WIDTH_IN, WIDTH_OUT, KERNEL, BIAS, CODE, PRE, SCRATCH, FUSED, BACKWARD, STREAM,
+    OP, IN, OUT, D_IN, D_OUT, ACCUMULATE, ROWS, WIDTH_IN, WIDTH_OUT, KERNEL, BIAS, CODE, PRE, SCRATCH, FUSED, BACKWARD,
+    STREAM,
 ) = range(17)  # fmt: skip
 # Columns of a loss or metric: what it computes, where it reads, how its target is laid out.
 L_OP, L_LOGITS, L_Z, L_P, L_DELTA, L_WIDTH, L_POSITIONS, L_COLUMN, L_WEIGHTED, L_WEIGHT_COLUMN, L_K = range(11)
@@ -43,7 +56,8 @@ class Plan:
         losses, metrics: int64[n, 11]; loss_numbers, metric_numbers: float64[n, 4].
         cleared: int64[n, 2], offset and columns of gradients that losses add to.
         inputs, outputs: int64[n, 2], offset and columns of the values packed in a row of data.
-        tensors: int64[n, 4], offset, size, trainable, decay of each parameter; spans: the same, neighbours alike merged.
+        tensors: int64[n, 4], offset, size, trainable, decay of each parameter; spans: the same, neighbours alike
+        merged.
         rule: code of the update rule; flags: its bits.
         value_columns, delta_columns, scratch_columns: columns of the three work buffers.
     """
@@ -83,7 +97,7 @@ def make_plan(program: Program) -> Plan:
     rows: list[list[int]] = []
     scratch = 0
     written = {roots[_entry(loss)] for loss in program.losses}
-    for index, instruction in reversed(list(enumerate(program.instructions))):
+    for instruction in reversed(program.instructions):
         row, needed = _encode(program, instruction, roots, values, deltas, gradients, written, scratch)
         scratch += needed
         rows.append(row)
@@ -110,11 +124,11 @@ def make_plan(program: Program) -> Plan:
     )
 
 
-def _table(rows: list[list[int]] | list[tuple[int, ...]], columns: int) -> Table:
+def _table(rows: Sequence[Sequence[int]], columns: int) -> Table:
     return np.array(rows, np.int64).reshape(-1, columns)
 
 
-def _numbers(rows: list[tuple[float, ...]]) -> NDArray[np.float64]:
+def _numbers(rows: Sequence[Sequence[float]]) -> NDArray[np.float64]:
     return np.array(rows, np.float64).reshape(-1, 4)
 
 

@@ -1,7 +1,8 @@
 """Threads that run one program together: a barrier for jitted code, and the pool that calls it.
 
-A team splits each batch by rows and the flat parameter vector by stretches, with two barriers a step and BLAS at one thread, so that there is
-never a second pool of spinning threads beside it. The threads are Python's own; jitted code releases the GIL.
+A team splits each batch by rows and the flat parameter vector by stretches, with two barriers a step and BLAS at one
+thread, so that there is never a second pool of spinning threads beside it. The threads are Python's own; jitted code
+releases the GIL.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ def _offer_core(typingctx: Any) -> Any:
 
 
 @kernel
-def wait_for_all(counter, size):  # type: ignore[no-untyped-def]
+def wait_for_all(counter, size):
     """Return once every thread of the team has come here; counter is int64[1], 0 when the run begins."""
     if size == 1:
         return
@@ -83,22 +84,24 @@ class Team:
     """A pool of threads for jitted calls; a forked child starts a pool of its own."""
 
     def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """Drop the threads: a forked child has none of its parent's."""
         self._lock = threading.Lock()
         self._pool: ThreadPoolExecutor | None = None
-        self._owner = 0
 
     def run(self, call: Callable[[int], Any], size: int) -> Any:
         """Call call(0), ..., call(size - 1), all at the same time, and return what call(0) returned.
 
-        The members wait for one another, so two teams must not share threads: while one runs, a second call is made by one thread alone
-        is not possible; it waits for its turn.
+        The members wait for one another inside the calls, so every one needs a thread at once: a second team waits for
+        its turn.
         """
         if size == 1:
             return call(0)
         with self._lock:
-            if self._pool is None or self._owner != os.getpid():
+            if self._pool is None:
                 self._pool = ThreadPoolExecutor(max(1, cores() - 1), thread_name_prefix="fastann")
-                self._owner = os.getpid()
             others = [self._pool.submit(call, member) for member in range(1, size)]
             result = call(0)
             for other in others:
@@ -145,3 +148,5 @@ class SingleThreadedBlas:
 
 team = Team()
 single_threaded_blas = SingleThreadedBlas()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=team.forget)

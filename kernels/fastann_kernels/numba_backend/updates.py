@@ -29,7 +29,7 @@ _FIRST = len(COMMON_COEFFICIENTS)
 
 
 @kernel
-def penalty(w, l1, l2):  # type: ignore[no-untyped-def]
+def penalty(w, l1, l2):
     """Return l1 sum|w| + l2 sum w^2."""
     sizes, squares = 0.0, 0.0
     for i in range(w.size):
@@ -39,7 +39,7 @@ def penalty(w, l1, l2):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def penalty_gradient(w, l1, l2, g):  # type: ignore[no-untyped-def]
+def penalty_gradient(w, l1, l2, g):
     """g += l1 sign(w) + 2 l2 w, with sign(0) = 0."""
     first, second, zero = like(w, l1), like(w, 2 * l2), like(w, 0)
     for i in range(w.size):
@@ -48,7 +48,7 @@ def penalty_gradient(w, l1, l2, g):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _sum_of_squares(g):  # type: ignore[no-untyped-def]
+def _sum_of_squares(g):
     total = 0.0
     for i in range(g.size):
         total += g[i] * g[i]
@@ -56,7 +56,7 @@ def _sum_of_squares(g):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _rescale(g, norm, limit):  # type: ignore[no-untyped-def]
+def _rescale(g, norm, limit):
     if norm > limit:
         factor = like(g, limit / norm)
         for i in range(g.size):
@@ -64,7 +64,7 @@ def _rescale(g, norm, limit):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def clip(flags, coefficients, tensors, g):  # type: ignore[no-untyped-def]
+def clip(flags, coefficients, tensors, g):
     """Clip the gradient in place: by the norm of each tensor, by the norm of all, or by value."""
     if flags & CLIPNORM:
         for i in range(tensors.shape[0]):
@@ -84,7 +84,7 @@ def clip(flags, coefficients, tensors, g):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def sgd(w, g, v, flags, lr, momentum):  # type: ignore[no-untyped-def]
+def sgd(w, g, v, flags, lr, momentum):
     """v <- momentum v - lr g; w <- w + v, or w + momentum v - lr g (Nesterov), or w - lr g without momentum."""
     lr, momentum = like(w, lr), like(w, momentum)
     if not flags & MOMENTUM:
@@ -101,7 +101,7 @@ def sgd(w, g, v, flags, lr, momentum):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def rmsprop(w, g, v, buffer, average, flags, lr, rho, momentum, epsilon):  # type: ignore[no-untyped-def]
+def rmsprop(w, g, v, buffer, average, flags, lr, rho, momentum, epsilon):
     """v <- rho v + (1 - rho) g^2; u = lr g / sqrt(v [- average^2] + eps); w <- w - u, or through a momentum buffer."""
     lr, momentum, epsilon = like(w, lr), like(w, momentum), like(w, epsilon)
     rest, rho = like(w, 1 - rho), like(w, rho)
@@ -119,7 +119,7 @@ def rmsprop(w, g, v, buffer, average, flags, lr, rho, momentum, epsilon):  # typ
 
 
 @kernel
-def adagrad(w, g, a, lr, epsilon):  # type: ignore[no-untyped-def]
+def adagrad(w, g, a, lr, epsilon):
     """a <- a + g^2; w <- w - lr g / sqrt(a + eps). Duchi, Hazan & Singer 2011."""
     lr, epsilon = like(w, lr), like(w, epsilon)
     for i in range(w.size):
@@ -128,7 +128,7 @@ def adagrad(w, g, a, lr, epsilon):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def adam(w, g, m, v, alpha, beta1, beta2, eps):  # type: ignore[no-untyped-def]
+def adam(w, g, m, v, alpha, beta1, beta2, eps):
     """m <- m + (1 - beta1)(g - m); v <- v + (1 - beta2)(g^2 - v); w <- w - alpha m / (sqrt(v) + eps).
 
     Kingma & Ba 2015, the form before section 2.1: alpha holds both bias corrections.
@@ -141,7 +141,7 @@ def adam(w, g, m, v, alpha, beta1, beta2, eps):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def amsgrad(w, g, m, v, v_hat, alpha, beta1, beta2, eps):  # type: ignore[no-untyped-def]
+def amsgrad(w, g, m, v, v_hat, alpha, beta1, beta2, eps):
     """Adam with the largest v so far in place of v. Reddi, Kale & Kumar 2018, algorithm 2."""
     alpha, rest1, rest2, eps = like(w, alpha), like(w, 1 - beta1), like(w, 1 - beta2), like(w, eps)
     for i in range(w.size):
@@ -152,7 +152,7 @@ def amsgrad(w, g, m, v, v_hat, alpha, beta1, beta2, eps):  # type: ignore[no-unt
 
 
 @kernel
-def nadam(w, g, m, v, lr, beta1, beta2, eps, m_scale, g_scale, v_scale):  # type: ignore[no-untyped-def]
+def nadam(w, g, m, v, lr, beta1, beta2, eps, m_scale, g_scale, v_scale):
     """Adam with Nesterov momentum: w <- w - lr (m_scale m + g_scale g) / (sqrt(v_scale v) + eps). Dozat 2016."""
     rest1, rest2, eps = like(w, 1 - beta1), like(w, 1 - beta2), like(w, eps)
     lr, m_scale, g_scale, v_scale = like(w, lr), like(w, m_scale), like(w, g_scale), like(w, v_scale)
@@ -163,7 +163,7 @@ def nadam(w, g, m, v, lr, beta1, beta2, eps, m_scale, g_scale, v_scale):  # type
 
 
 @kernel
-def adamax(w, g, m, u, alpha, beta1, beta2, eps):  # type: ignore[no-untyped-def]
+def adamax(w, g, m, u, alpha, beta1, beta2, eps):
     """m as Adam; u <- max(beta2 u, |g|); w <- w - alpha m / (u + eps). Kingma & Ba 2015, section 7.1."""
     alpha, rest1, beta2, eps = like(w, alpha), like(w, 1 - beta1), like(w, beta2), like(w, eps)
     for i in range(w.size):
@@ -174,7 +174,7 @@ def adamax(w, g, m, u, alpha, beta1, beta2, eps):  # type: ignore[no-untyped-def
 
 
 @kernel
-def lion(w, g, m, lr, beta1, beta2):  # type: ignore[no-untyped-def]
+def lion(w, g, m, lr, beta1, beta2):
     """w <- w - lr sign(beta1 m + (1 - beta1) g); m <- beta2 m + (1 - beta2) g. Chen et al. 2023."""
     lr, zero = like(w, lr), like(w, 0)
     rest1, rest2, beta1, beta2 = like(w, 1 - beta1), like(w, 1 - beta2), like(w, beta1), like(w, beta2)
@@ -185,7 +185,7 @@ def lion(w, g, m, lr, beta1, beta2):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _apply(op, flags, w, g, slots, start, stop, c):  # type: ignore[no-untyped-def]
+def _apply(op, flags, w, g, slots, start, stop, c):
     """Run the rule on one stretch; c holds the rule's own coefficients."""
     if op == ADAM and flags & AMSGRAD:
         amsgrad(w, g, slots[0, start:stop], slots[1, start:stop], slots[2, start:stop], c[0], c[1], c[2], c[3])
@@ -210,7 +210,7 @@ def _apply(op, flags, w, g, slots, start, stop, c):  # type: ignore[no-untyped-d
 
 
 @kernel
-def gather_gradients(grads, tensors, penalties, params, start, stop):  # type: ignore[no-untyped-def]
+def gather_gradients(grads, tensors, penalties, params, start, stop):
     """grads[0, start:stop] <- sum over the members of the team, plus the gradient of the penalties."""
     total = grads[0, start:stop]
     for member in range(1, grads.shape[0]):
@@ -225,7 +225,7 @@ def gather_gradients(grads, tensors, penalties, params, start, stop):  # type: i
 
 
 @kernel
-def _follow_average(coefficients, w, average):  # type: ignore[no-untyped-def]
+def _follow_average(coefficients, w, average):
     """average <- momentum average + (1 - momentum) w, and w <- average where the step asks for it."""
     keep, rest = like(w, coefficients[_EMA_MOMENTUM]), like(w, 1 - coefficients[_EMA_MOMENTUM])
     for j in range(w.size):
@@ -235,8 +235,9 @@ def _follow_average(coefficients, w, average):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def update(op, flags, coefficients, spans, params, g, slots, start, stop):  # type: ignore[no-untyped-def]
-    """Decay, apply the rule and follow the moving average on parameters start..stop, in place; g is float[P], clipped."""
+def update(op, flags, coefficients, spans, params, g, slots, start, stop):
+    """Decay, apply the rule and follow the moving average on parameters start..stop, in place; g is float[P],
+    clipped."""
     for i in range(spans.shape[0]):
         first, last = max(start, spans[i, 0]), min(stop, spans[i, 0] + spans[i, 1])
         if not spans[i, 2] or first >= last:
