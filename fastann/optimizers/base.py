@@ -36,7 +36,7 @@ class Optimizer(Spec):
         clipvalue: largest size of each entry of a gradient.
         global_clipnorm: largest norm of all gradients together.
         use_ema: follow an average of the weights, e <- ema_momentum e + (1 - ema_momentum) w, which starts as the
-            weights after the first update.
+            weights after the first update and takes their place when `fit` returns.
         ema_momentum: in [0, 1].
         ema_overwrite_frequency: with `use_ema`, put the average in place of the weights every so many updates.
         name: a label.
