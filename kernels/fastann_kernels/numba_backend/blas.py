@@ -1,12 +1,17 @@
 """Matrix multiplication inside jitted code, through whichever BLAS is bound to two symbol names.
 
-Cached machine code refers to the symbols `fastann_sgemm` and `fastann_dgemm` by name; `bind` decides what stands
-behind them, so the provider can change without compiling anything. The default is the BLAS that scipy brings
-(OpenBLAS, or Accelerate on macOS), reached through the addresses that scipy publishes for Cython.
+Cached machine code refers to the symbols `fastann_sgemm` and `fastann_dgemm` by name; `bind` decides what stands behind
+them, so the provider can change without compiling anything. MKL is taken where it is installed (the extra
+`fastann[mkl]`), else the BLAS that scipy brings (OpenBLAS, or Accelerate on macOS), reached through the addresses that
+scipy publishes for Cython. The environment variable FASTANN_BLAS (mkl, scipy) chooses otherwise.
 """
 
 from __future__ import annotations
 
+import ctypes
+import importlib.metadata
+import os
+from pathlib import Path
 from typing import Any
 
 import llvmlite.binding
@@ -16,18 +21,50 @@ from numba.core import cgutils
 from numba.extending import get_cython_function_address, intrinsic
 
 SYMBOLS = {"float32": "fastann_sgemm", "float64": "fastann_dgemm"}
+PROVIDERS = ("mkl", "scipy")
 
+_ROUTINES = {"fastann_sgemm": "sgemm", "fastann_dgemm": "dgemm"}
 _bound: str | None = None
 
 
 def bind() -> str:
-    """Bind the symbols to scipy's BLAS once and return the provider's name; must run before cached code is loaded."""
+    """Bind the symbols once and return the provider's name; must run before cached code is loaded.
+
+    Raises:
+        ValueError: FASTANN_BLAS names no provider, or MKL, which is not installed.
+    """
     global _bound
     if _bound is None:
-        for symbol, routine in (("fastann_sgemm", "sgemm"), ("fastann_dgemm", "dgemm")):
-            llvmlite.binding.add_symbol(symbol, get_cython_function_address("scipy.linalg.cython_blas", routine))
-        _bound = "scipy"
+        wish = os.environ.get("FASTANN_BLAS", "").strip().lower()
+        if wish not in ("", *PROVIDERS):
+            raise ValueError(f"FASTANN_BLAS must be one of {', '.join(map(repr, PROVIDERS))}, got {wish!r}.")
+        library = None if wish == "scipy" else _mkl()
+        if wish == "mkl" and library is None:
+            raise ValueError("FASTANN_BLAS asks for MKL, which is not installed: pip install 'fastann[mkl]'.")
+        for symbol, routine in _ROUTINES.items():
+            llvmlite.binding.add_symbol(symbol, _scipy_address(routine) if library is None else library[routine])
+        _bound = "scipy" if library is None else "mkl"
     return _bound
+
+
+def _scipy_address(routine: str) -> int:
+    return int(get_cython_function_address("scipy.linalg.cython_blas", routine))
+
+
+def _mkl() -> dict[str, int] | None:
+    """Return the addresses of MKL's routines (32-bit integers), or None where the package is not installed."""
+    try:
+        files = importlib.metadata.files("mkl") or []
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    for file in files:
+        if file.name.startswith(("libmkl_rt.", "mkl_rt.")) and Path(str(file.locate())).exists():
+            library = ctypes.CDLL(str(file.locate()))
+            addresses = {
+                routine: ctypes.cast(library[routine], ctypes.c_void_p).value for routine in _ROUTINES.values()
+            }
+            return {routine: address for routine, address in addresses.items() if address is not None}
+    return None
 
 
 @intrinsic
