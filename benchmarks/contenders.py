@@ -1,0 +1,195 @@
+"""The libraries that are compared, each as it would be used: one class a contender, each trains whole epochs with Adam.
+
+Every contender gets the same data, the same initial weights (kernels (in, out)), relu hidden layers, learning rate 1e-3
+and epsilon 1e-7. fastann, like Keras, adds epsilon before the bias correction, PyTorch and optax after it: theirs is
+smaller by sqrt(1 - beta_2^t), which the losses show in the fourth digit. An epoch includes drawing its order and
+gathering its rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Order = NDArray[np.int64]
+LEARNING_RATE, EPSILON, SEED = 1e-3, 1e-7, 20
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network by its widths, the size of a batch, and rows in a multiple of it, so that no batch is short."""
+
+    widths: tuple[int, ...]
+    batch_size: int
+    rows: int
+
+    @property
+    def name(self) -> str:
+        return "-".join(map(str, self.widths)) + f" at {self.batch_size}"
+
+    @property
+    def steps(self) -> int:
+        """Updates an epoch."""
+        return self.rows // self.batch_size
+
+    def data(self) -> tuple[NDArray[np.float32], NDArray[Any]]:
+        """Draw standardised rows and the labels that a random linear map with noise gives them."""
+        rng = np.random.default_rng(SEED)
+        x = rng.normal(size=(self.rows, self.widths[0])).astype(np.float32)
+        score = x @ rng.normal(size=self.widths[:: len(self.widths) - 1]) / np.sqrt(self.widths[0])
+        score += 0.5 * rng.normal(size=score.shape)
+        if self.widths[-1] == 1:
+            return x, (score > 0).astype(np.float32)
+        return x, score.argmax(axis=1)
+
+
+class Contender(Protocol):
+    """Built in a process of its own from the name of a case; `about` says what ran."""
+
+    about: dict[str, Any]
+
+    def epoch(self, order: Order | None = None) -> float:
+        """Train one epoch in the given or a random order, and return the mean loss over its batches."""
+
+
+class Fastann:
+    """`Model.fit`, one epoch a call."""
+
+    def __init__(self, case: Case, backend: str) -> None:
+        from fastann_kernels.backend import get_backend
+
+        import fastann
+
+        self.case = case
+        self.x, self.y = case.data()
+        *hidden, last = case.widths[1:]
+        layers = [fastann.Input((case.widths[0],)), *(fastann.layers.Dense(units, "relu") for units in hidden)]
+        layers.append(fastann.layers.Dense(last, "sigmoid" if last == 1 else "softmax"))
+        self.model = fastann.Sequential(layers, seed=SEED)
+        optimizer = fastann.optimizers.Adam(LEARNING_RATE, epsilon=EPSILON)
+        loss = "binary_crossentropy" if last == 1 else "sparse_categorical_crossentropy"
+        self.model.compile(optimizer, loss, backend=backend)
+        self.about = {"fastann": fastann.__version__, **get_backend(backend).describe()}
+
+    def epoch(self, order: Order | None = None) -> float:
+        """Train one epoch; its order is always the model's own, which `orders` tells."""
+        history = self.model.fit(self.x, self.y, batch_size=self.case.batch_size, epochs=1, verbose=0)
+        return float(history.history["loss"][-1])
+
+    def weights(self) -> list[NDArray[np.float32]]:
+        return [np.asarray(w) for w in self.model.get_weights()]
+
+    def orders(self, epochs: int) -> list[Order]:
+        """Return the orders of the next epochs."""
+        from fastann.random import epoch_order
+
+        first = self.model.epochs_trained
+        return [epoch_order(self.model.seed, first + e, self.case.rows) for e in range(epochs)]
+
+
+class Numba(Fastann):
+    def __init__(self, case: Case, weights: Sequence[NDArray[np.float32]] | None = None) -> None:
+        super().__init__(case, "numba")
+
+
+class Jax(Fastann):
+    def __init__(self, case: Case, weights: Sequence[NDArray[np.float32]] | None = None) -> None:
+        super().__init__(case, "jax")
+
+
+class Torch:
+    """Eager PyTorch: `nn.Sequential`, `torch.optim.Adam`, rows indexed by a permutation."""
+
+    def __init__(self, case: Case, weights: Sequence[NDArray[np.float32]]) -> None:
+        import torch
+
+        self.torch, self.case = torch, case
+        x, y = case.data()
+        self.x, self.y = torch.from_numpy(x), torch.from_numpy(y)
+        modules: list[Any] = []
+        for kernel, bias in zip(weights[::2], weights[1::2], strict=True):
+            linear = torch.nn.Linear(*kernel.shape)
+            with torch.no_grad():
+                linear.weight.copy_(torch.tensor(kernel.T))
+                linear.bias.copy_(torch.tensor(bias))
+            modules += [linear, torch.nn.ReLU()]
+        self.network = torch.nn.Sequential(*modules[:-1])
+        self.loss = torch.nn.BCEWithLogitsLoss() if case.widths[-1] == 1 else torch.nn.CrossEntropyLoss()
+        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=LEARNING_RATE, eps=EPSILON)
+        self.about = {"torch": torch.__version__, "threads": torch.get_num_threads()}
+
+    def epoch(self, order: Order | None = None) -> float:
+        rows = self.torch.randperm(self.case.rows) if order is None else self.torch.from_numpy(order)
+        total = self.torch.zeros(())
+        for batch in rows.split(self.case.batch_size):
+            self.optimizer.zero_grad()
+            loss = self.loss(self.network(self.x[batch]), self.y[batch])
+            loss.backward()
+            self.optimizer.step()
+            total += loss.detach()
+        return float(total) / self.case.steps
+
+
+class JaxScan:
+    """JAX by hand: an epoch is one jitted `lax.scan` with optax, data on the device, state donated."""
+
+    def __init__(self, case: Case, weights: Sequence[NDArray[np.float32]]) -> None:
+        import jax
+        import jax.numpy as jnp
+        import optax
+
+        self.case, self.jax = case, jax
+        self.rng = np.random.default_rng(SEED)
+        self.x, self.y = (jax.device_put(a) for a in case.data())
+        optimizer = optax.adam(LEARNING_RATE, eps=EPSILON)
+        params = [tuple(map(jnp.array, pair)) for pair in zip(weights[::2], weights[1::2], strict=True)]
+        self.state = params, optimizer.init(params)
+
+        def loss(params: Any, x: Any, y: Any) -> Any:
+            for kernel, bias in params[:-1]:
+                x = jax.nn.relu(x @ kernel + bias)
+            logits = x @ params[-1][0] + params[-1][1]
+            if case.widths[-1] == 1:
+                return optax.sigmoid_binary_cross_entropy(logits, y).mean()
+            return optax.softmax_cross_entropy_with_integer_labels(logits, y).mean()
+
+        def epoch(state: Any, x: Any, y: Any, order: Any) -> Any:
+            def step(state: Any, rows: Any) -> Any:
+                params, moments = state
+                value, grads = jax.value_and_grad(loss)(params, jnp.take(x, rows, axis=0), jnp.take(y, rows, axis=0))
+                updates, moments = optimizer.update(grads, moments, params)
+                return (optax.apply_updates(params, updates), moments), value
+
+            state, losses = jax.lax.scan(step, state, order.reshape(-1, case.batch_size))
+            return state, losses.mean()
+
+        self.run = jax.jit(epoch, donate_argnums=0)
+        device = jax.devices()[0]
+        self.about = {"jax": jax.__version__, "optax": optax.__version__, "device": device.device_kind}
+
+    def epoch(self, order: Order | None = None) -> float:
+        rows = self.rng.permutation(self.case.rows) if order is None else order
+        self.state, loss = self.run(self.state, self.x, self.y, rows.astype(np.int32))
+        self.jax.block_until_ready(self.state)
+        return float(loss)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A contender in the table: its title and the packages it needs."""
+
+    title: str
+    needs: tuple[str, ...]
+    build: type[Any]
+
+
+CONTENDERS: dict[str, Entry] = {
+    "numba": Entry("fastann, Numba", ("numba",), Numba),
+    "jax": Entry("fastann, JAX", ("jax",), Jax),
+    "torch": Entry("PyTorch, eager", ("torch",), Torch),
+    "scan": Entry("JAX lax.scan + optax", ("jax", "optax"), JaxScan),
+}
