@@ -8,6 +8,10 @@ from pathlib import Path
 import pytest
 from fastann_kernels.backend import available_backends
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # each worker has a core to itself; teams of threads are tested with sizes of their own
+    os.environ.setdefault("FASTANN_THREADS", "1")
+
 
 @pytest.fixture(params=["numba", "jax"])
 def backend(request: pytest.FixtureRequest) -> str:

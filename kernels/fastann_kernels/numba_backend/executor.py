@@ -13,7 +13,7 @@ from fastann_kernels.numba_backend import blas
 from fastann_kernels.numba_backend import interpreter as I
 from fastann_kernels.numba_backend.announce import compile_for
 from fastann_kernels.numba_backend.plan import L_POSITIONS, L_WIDTH, N_WEIGHT, make_plan
-from fastann_kernels.numba_backend.team import cores, single_threaded_blas, team
+from fastann_kernels.numba_backend.team import single_threaded_blas, team, threads_allowed
 from fastann_kernels.program import OPERATIONS, Program
 
 _NO_ORDER = np.zeros(0, np.int64)
@@ -93,6 +93,7 @@ class NumbaExecutor:
         self.dtype = np.dtype(precision)
         self.plan = make_plan(program)
         self._local = threading.local()
+        self._threads = threads_allowed()
         self._no_gradients = np.zeros((1, 0), self.dtype)
         compile_for(I.run, self.dtype, self.plan.tables)
 
@@ -149,7 +150,7 @@ class NumbaExecutor:
     def _members(self, batch: int) -> int:
         """Return how many threads share a batch: more than one only where the work outweighs waiting for each other."""
         work = 6.0 * batch * self.program.parameter_count
-        return max(1, min(cores(), batch, int(work / _WORK_PER_THREAD)))
+        return max(1, min(self._threads, batch, int(work / _WORK_PER_THREAD)))
 
     def _gradients(self, members: int) -> Array:
         """Return this thread's float[members, P], made anew only when the team grows."""

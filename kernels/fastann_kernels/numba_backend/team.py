@@ -73,8 +73,17 @@ def wait_for_all(counter, size):
             _offer_core()
 
 
-def cores() -> int:
-    """Return how many cores this process may use."""
+def threads_allowed() -> int:
+    """Return how many threads a team may have: FASTANN_THREADS, or the cores that this process may use.
+
+    Raises:
+        ValueError: FASTANN_THREADS is set to something that is not a positive whole number.
+    """
+    wish = os.environ.get("FASTANN_THREADS", "").strip()
+    if wish:
+        if not wish.isdecimal() or int(wish) < 1:
+            raise ValueError(f"FASTANN_THREADS must be a positive whole number, got {wish!r}.")
+        return int(wish)
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -90,6 +99,7 @@ class Team:
         """Drop the threads: a forked child has none of its parent's."""
         self._lock = threading.Lock()
         self._pool: ThreadPoolExecutor | None = None
+        self._size = 0
 
     def run(self, call: Callable[[int], Any], size: int) -> Any:
         """Call call(0), ..., call(size - 1), all at the same time, and return what call(0) returned.
@@ -100,8 +110,9 @@ class Team:
         if size == 1:
             return call(0)
         with self._lock:
-            if self._pool is None:
-                self._pool = ThreadPoolExecutor(max(1, cores() - 1), thread_name_prefix="fastann")
+            if self._pool is None or self._size < size - 1:
+                self._size = size - 1
+                self._pool = ThreadPoolExecutor(self._size, thread_name_prefix="fastann")
             others = [self._pool.submit(call, member) for member in range(1, size)]
             result = call(0)
             for other in others:

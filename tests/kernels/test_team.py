@@ -1,0 +1,162 @@
+"""Several threads that share a batch do what one thread does."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+from fastann_kernels.backend import HostState, Record, Steps, available_backends
+from fastann_kernels.program import Instruction, Loss, Metric, Parameter, Program, UpdateRule, Value
+from numpy.typing import NDArray
+
+if "numba" not in available_backends():
+    pytest.skip("numba is not installed", allow_module_level=True)
+
+from fastann_kernels.numba_backend.executor import NumbaExecutor
+from fastann_kernels.numba_backend.team import Team, threads_allowed
+
+ROWS, BATCH = 45, 11  # the last batch has one row: fewer than there are members
+
+
+def _program(flags: tuple[str, ...] = ()) -> Program:
+    """6 -> 8 relu -> dropout -> 3 softmax, with an accuracy."""
+    return Program(
+        values=(Value((6,)), Value((8,)), Value((8,)), Value((3,)), Value((3,))),
+        inputs=(0,),
+        outputs=(4,),
+        instructions=(
+            Instruction("dense", (0,), 1, (0, 1), (("use_bias", True), ("activation", "relu"), ("alpha", 0.0))),
+            Instruction("dropout", (1,), 2, (), (("rate", 0.25), ("stream", 0))),
+            Instruction("dense", (2,), 3, (2, 3), (("use_bias", True), ("activation", "linear"), ("alpha", 0.0))),
+            Instruction("activation", (3,), 4, (), (("activation", "softmax"), ("alpha", 0.0))),
+        ),
+        parameters=(
+            Parameter("a/kernel", (6, 8), 0, penalized=True),
+            Parameter("a/bias", (8,), 48),
+            Parameter("b/kernel", (8, 3), 56, trainable=False),
+            Parameter("b/bias", (3,), 80),
+        ),
+        losses=(Loss("sparse_categorical_crossentropy", 4, 3),),
+        metrics=(Metric("sparse_categorical_accuracy", 4),),
+        update=UpdateRule("adam", (0.0, 0.0), flags),
+    )
+
+
+def _data() -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    rng = np.random.default_rng(2)
+    return rng.standard_normal((ROWS, 6)), rng.integers(0, 3, (ROWS, 1)).astype(float), rng.random((ROWS, 1))
+
+
+def _train(members: int, flags: tuple[str, ...] = (), rate: float = 0.01) -> tuple[HostState, Record]:
+    """Train three epochs with a team of a given size."""
+    program = _program(flags)
+    executor = NumbaExecutor(program, "float64")
+    executor._members = lambda batch: members  # type: ignore[method-assign]
+    x, y, weights = _data()
+    start = np.random.default_rng(3).standard_normal(program.parameter_count)
+    state = executor.put_state(HostState(start, np.zeros((2, program.parameter_count))))
+    data = executor.put_data(x, y, weights)
+    assert program.update is not None
+    count = -(-ROWS // BATCH)
+    for epoch in range(3):
+        coefficients = np.zeros((count, len(program.update.columns)))
+        columns = {
+            "decay": 1e-3,
+            "global_clipnorm": 0.1,
+            "alpha": rate,
+            "beta_1": 0.9,
+            "beta_2": 0.999,
+            "epsilon": 1e-7,
+        }
+        for name, value in columns.items():
+            coefficients[:, program.update.columns.index(name)] = value
+        penalties = np.array([[1e-3, 1e-2], [0, 0], [0, 0], [0, 0]])
+        order = np.random.default_rng(epoch).permutation(ROWS)
+        state, record = executor.train(
+            state, data, Steps(order, BATCH, epoch * count, coefficients, penalties, (1, 2), collect_outputs=True)
+        )
+    return executor.get_state(state), record
+
+
+@pytest.mark.parametrize("members", [2, 3])
+@pytest.mark.parametrize("flags", [(), ("decay", "global_clipnorm")], ids=["plain", "clipped"])
+def test_training_does_not_depend_on_the_team(members: int, flags: tuple[str, ...]) -> None:
+    alone, alone_record = _train(1, flags)
+    team, record = _train(members, flags)
+    np.testing.assert_allclose(team.params, alone.params, rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(team.slots, alone.slots, rtol=1e-10, atol=1e-14)
+    np.testing.assert_allclose(record.losses, alone_record.losses, rtol=1e-12)
+    np.testing.assert_array_equal(record.metric_sums, alone_record.metric_sums)
+    np.testing.assert_array_equal(record.metric_weights, alone_record.metric_weights)
+    assert record.outputs is not None
+    np.testing.assert_allclose(record.outputs, alone_record.outputs, rtol=1e-10)
+
+
+def test_a_team_repeats_itself_bit_for_bit() -> None:
+    np.testing.assert_array_equal(_train(2)[0].params, _train(2)[0].params)
+
+
+def test_the_whole_team_stops_at_a_loss_that_is_not_finite() -> None:
+    _state, record = _train(2, rate=np.inf)
+    assert record.completed < len(record.losses)
+    assert not np.isfinite(record.losses[record.completed])
+
+
+def test_evaluation_and_prediction_do_not_depend_on_the_team() -> None:
+    program = _program()
+    x, y, weights = _data()
+    start = np.random.default_rng(3).standard_normal(program.parameter_count)
+    results = []
+    for members in (1, 2):
+        executor = NumbaExecutor(program, "float64")
+        executor._members = lambda batch, members=members: members  # type: ignore[method-assign, misc]
+        state = executor.put_state(HostState(start, np.zeros((2, program.parameter_count))))
+        record = executor.evaluate(state, executor.put_data(x, y, weights), BATCH, np.full((4, 2), 0.01))
+        results.append((record.losses, record.metric_sums, executor.predict(state, x, BATCH)))
+    for one, two in zip(*results, strict=True):
+        np.testing.assert_allclose(one, two, rtol=1e-12)
+
+
+def test_calls_from_several_threads_at_once() -> None:
+    expected = _train(2)[0].params
+    found: dict[int, NDArray[Any]] = {}
+
+    def work(number: int) -> None:
+        found[number] = _train(1 + number % 2)[0].params
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for number in range(4):
+        np.testing.assert_allclose(found[number], expected, rtol=1e-12, atol=1e-14)
+
+
+def test_blas_gets_its_threads_back() -> None:
+    from threadpoolctl import threadpool_info
+
+    before = {p["filepath"]: p["num_threads"] for p in threadpool_info() if p["user_api"] == "blas"}
+    _train(2)
+    after = {p["filepath"]: p["num_threads"] for p in threadpool_info() if p["user_api"] == "blas"}
+    assert {path: after[path] for path in before} == before
+
+
+def test_the_size_of_a_team_may_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FASTANN_THREADS", "3")
+    assert threads_allowed() == 3
+    monkeypatch.setenv("FASTANN_THREADS", "0")
+    with pytest.raises(ValueError, match="FASTANN_THREADS must be a positive whole number, got '0'"):
+        threads_allowed()
+    monkeypatch.delenv("FASTANN_THREADS")
+    assert threads_allowed() >= 1
+
+
+def test_a_team_grows() -> None:
+    team = Team()
+    for size in (1, 2, 4, 3):
+        arrived = []
+        assert team.run(lambda member, size=size, arrived=arrived: arrived.append(member) or size, size) == size
+        assert sorted(arrived) == list(range(size))
