@@ -96,6 +96,14 @@ def test_a_network_does_what_the_reference_does(backend, case):
     comparison.check_train(steps_for(program, 11, 5, epochs=2, numbers=NUMBERS, penalties=penalties))
 
 
+@pytest.mark.parametrize("loss", ["hinge", "squared_hinge"])
+def test_labels_zero_and_one_mean_minus_one_and_one_in_hinge_losses(backend, loss):
+    program, params, (x, y, weights) = build(Case(loss, "tanh", "linear"), 8, weighted=True)
+    signed = Comparison(backend, program, params, (x, y, weights)).check_gradients()
+    zero_one = Comparison(backend, program, params, (x, (y + 1) / 2, weights)).check_gradients()
+    np.testing.assert_array_equal(signed, zero_one)
+
+
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_numba_gradients_for_every_loss(activation):
     """Hidden and output layer with this activation, all losses, from probabilities and from logits."""
