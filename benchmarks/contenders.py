@@ -8,7 +8,7 @@ gathering its rows.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -55,9 +55,12 @@ class Contender(Protocol):
     def epoch(self, order: Order | None = None) -> float:
         """Train one epoch in the given or a random order, and return the mean loss over its batches."""
 
+    def epochs(self, count: int) -> None:
+        """Train epochs in random orders, one after another."""
+
 
 class Fastann:
-    """`Model.fit`, one epoch a call."""
+    """`Model.fit`: checks of arguments and data belong to a call, whatever its epochs."""
 
     def __init__(self, case: Case, backend: str) -> None:
         from fastann_kernels.backend import get_backend
@@ -83,6 +86,9 @@ class Fastann:
     def weights(self) -> list[NDArray[np.float32]]:
         return [np.asarray(w) for w in self.model.get_weights()]
 
+    def epochs(self, count: int) -> None:
+        self.model.fit(self.x, self.y, batch_size=self.case.batch_size, epochs=count, verbose=0)
+
     def orders(self, epochs: int) -> list[Order]:
         """Return the orders of the next epochs."""
         from fastann.random import epoch_order
@@ -101,7 +107,17 @@ class Jax(Fastann):
         super().__init__(case, "jax")
 
 
-class Torch:
+class EpochByEpoch:
+    """Contenders whose users write the loop over epochs themselves."""
+
+    epoch: Callable[..., float]
+
+    def epochs(self, count: int) -> None:
+        for _ in range(count):
+            self.epoch()
+
+
+class Torch(EpochByEpoch):
     """Eager PyTorch: `nn.Sequential`, `torch.optim.Adam`, rows indexed by a permutation."""
 
     def __init__(self, case: Case, weights: Sequence[NDArray[np.float32]]) -> None:
@@ -134,7 +150,7 @@ class Torch:
         return float(total) / self.case.steps
 
 
-class JaxScan:
+class JaxScan(EpochByEpoch):
     """JAX by hand: an epoch is one jitted `lax.scan` with optax, data on the device, state donated."""
 
     def __init__(self, case: Case, weights: Sequence[NDArray[np.float32]]) -> None:

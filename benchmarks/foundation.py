@@ -40,6 +40,7 @@ PACKAGES = ("fastann", "numpy", "scipy", "numba", "llvmlite", "jax", "jaxlib", "
 #: themselves: Adam's early steps follow the signs of gradients, and in float64, too, changing the initial weights by
 #: 1e-6 moves the loss of the second epoch by 4e-4. The differences of all epochs are reported.
 AGREEMENT = 1e-3
+EPOCHS = 5  # of a measurement, at least: what belongs to a whole `fit` is shared by its epochs
 PAUSE = 0.3  # seconds between two contenders, for spinning threads to go to sleep
 
 
@@ -114,13 +115,13 @@ def same_curves(remotes: dict[str, Remote], orders: list[Any]) -> dict[str, dict
 def timed(remotes: dict[str, Remote], case: Case, rounds: int, seconds: float) -> dict[str, list[float]]:
     """Return microseconds a step, one number a round, for each contender; each number covers `seconds` or more."""
     names = list(remotes)
-    epochs = {name: max(1, int(np.ceil(seconds / remotes[name].call("epoch")[0]))) for name in names}
+    epochs = {name: max(EPOCHS, int(np.ceil(seconds / remotes[name].call("epoch")[0]))) for name in names}
     times: dict[str, list[float]] = {name: [] for name in names}
     for round_number in range(rounds):
         turn = round_number % len(names)
         for name in names[turn:] + names[:turn]:
             time.sleep(PAUSE)
-            took = sum(remotes[name].call("epoch")[0] for _ in range(epochs[name]))
+            took, _ = remotes[name].call("epochs", epochs[name])
             times[name].append(1e6 * took / (epochs[name] * case.steps))
     return times
 
