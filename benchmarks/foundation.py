@@ -40,7 +40,7 @@ PACKAGES = ("fastann", "numpy", "scipy", "numba", "llvmlite", "jax", "jaxlib", "
 #: themselves: Adam's early steps follow the signs of gradients, and in float64, too, changing the initial weights by
 #: 1e-6 moves the loss of the second epoch by 4e-4. The differences of all epochs are reported.
 AGREEMENT = 1e-3
-EPOCHS = 5  # of a measurement, at least: what belongs to a whole `fit` is shared by its epochs
+EPOCHS = 20  # of a measurement, at least: what belongs to a whole `fit` is shared by its epochs
 PAUSE = 0.3  # seconds between two contenders, for spinning threads to go to sleep
 
 

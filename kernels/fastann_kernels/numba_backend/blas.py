@@ -25,9 +25,9 @@ SYMBOLS = {"float32": "fastann_sgemm", "float64": "fastann_dgemm"}
 PROVIDERS = ("mkl", "scipy")
 
 _ROUTINES = {"fastann_sgemm": "sgemm", "fastann_dgemm": "dgemm"}
-# MKL's constant for its layer without threads, which can only be chosen before the first product. The team has threads of
-# its own, and MKL's would spin beside them (measured: 420 against 250 microseconds a step of 784-128-10 at batch 128).
-# A process that has loaded MKL before keeps its layer.
+# MKL's constant for its layer without threads, which can only be chosen before the first product. The team has threads
+# of its own, and MKL's would spin beside them (measured: 420 against 250 microseconds a step of 784-128-10 at batch
+# 128). A process that has loaded MKL before keeps its layer.
 _SEQUENTIAL = 1
 _bound: str | None = None
 
