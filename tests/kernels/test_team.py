@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import _thread
 import threading
+import time
 from typing import Any
 
 import numpy as np
@@ -160,3 +162,19 @@ def test_a_team_grows() -> None:
         arrived = []
         assert team.run(lambda member, size=size, arrived=arrived: arrived.append(member) or size, size) == size
         assert sorted(arrived) == list(range(size))
+
+
+def test_an_interrupt_waits_for_the_team() -> None:
+    team, done = Team(), []
+
+    def call(member: int) -> int:
+        if member == 0:
+            _thread.interrupt_main()
+        time.sleep(0.2)
+        done.append(member)
+        return member
+
+    with pytest.raises(KeyboardInterrupt):
+        team.run(call, 2)
+    assert sorted(done) == [0, 1]
+    assert team.run(lambda member: member + 5, 2) == 5

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import Any
 
@@ -90,33 +90,45 @@ def threads_allowed() -> int:
 
 
 class Team:
-    """A pool of threads for jitted calls; a forked child starts a pool of its own."""
+    """Threads for jitted calls that wait for one another; a forked child starts threads of its own.
+
+    One of them leads: it alone hands out work, so teams follow one another, and a signal that interrupts the calling
+    thread cannot leave a team with a member missing.
+    """
 
     def __init__(self) -> None:
         self.forget()
 
     def forget(self) -> None:
         """Drop the threads: a forked child has none of its parent's."""
-        self._lock = threading.Lock()
-        self._pool: ThreadPoolExecutor | None = None
+        self._leader: ThreadPoolExecutor | None = None
+        self._members: ThreadPoolExecutor | None = None
         self._size = 0
 
     def run(self, call: Callable[[int], Any], size: int) -> Any:
         """Call call(0), ..., call(size - 1), all at the same time, and return what call(0) returned.
 
-        The members wait for one another inside the calls, so every one needs a thread at once: a second team waits for
-        its turn.
+        An interrupt is raised once the calls have ended.
         """
         if size == 1:
             return call(0)
-        with self._lock:
-            if self._pool is None or self._size < size - 1:
-                self._size = size - 1
-                self._pool = ThreadPoolExecutor(self._size, thread_name_prefix="fastann")
-            others = [self._pool.submit(call, member) for member in range(1, size)]
-            result = call(0)
-            for other in others:
-                other.result()
+        if self._leader is None:
+            self._leader = ThreadPoolExecutor(1, thread_name_prefix="fastann-leader")
+        whole = self._leader.submit(self._lead, call, size)
+        try:
+            return whole.result()
+        except BaseException:
+            wait([whole])
+            raise
+
+    def _lead(self, call: Callable[[int], Any], size: int) -> Any:
+        if self._members is None or self._size < size - 1:
+            self._size = size - 1
+            self._members = ThreadPoolExecutor(self._size, thread_name_prefix="fastann")
+        others = [self._members.submit(call, member) for member in range(1, size)]
+        result = call(0)
+        for other in others:
+            other.result()
         return result
 
 
