@@ -45,7 +45,12 @@ SPARSE = frozenset(
 )
 
 #: Instructions. `reshape` moves no data. Order as above: append only.
-OPERATIONS = ("dense", "activation", "dropout", "reshape")
+OPERATIONS = (
+    "dense", "activation", "dropout", "reshape",
+    "add", "subtract", "multiply", "average", "maximum", "minimum", "concatenate", "scale", "normalize", "prelu",
+    "batch_norm", "layer_norm", "gaussian_noise", "activity_penalty", "embedding",
+    "conv2d", "depthwise_conv2d", "max_pool2d", "average_pool2d", "pad2d", "random_flip", "random_affine",
+)  # fmt: skip
 
 #: Update rules with the columns of `Steps.coefficients` that follow the common ones, and their slots in order.
 UPDATES: dict[str, tuple[str, ...]] = {
@@ -104,8 +109,58 @@ class Instruction:
     | activation | x | activation, alpha |
     | dropout | x | rate in [0, 1), stream: the number folded into the key |
     | reshape | x | none |
+    | add, multiply, average, maximum, minimum | two or more of one rank; axes of length 1 are repeated | none |
+    | subtract | two, likewise | none |
+    | concatenate | two or more | axis: of a row, 0 is the first behind the batch |
+    | scale | x | scale, offset |
+    | normalize | x (..., C); mean, variance (C,) | epsilon |
+    | prelu | x; slopes of x's rank, axes of length 1 are shared | none |
+    | batch_norm | x (..., C); gamma if `scale`, beta if `center`, moving_mean, moving_variance, (C,) | momentum,
+      epsilon, scale, center, frozen |
+    | layer_norm | x; gamma if `scale`, beta if `center`, of the last `axes` axes | axes, epsilon, scale, center |
+    | gaussian_noise | x | stddev, stream |
+    | activity_penalty | x | l1, l2 |
+    | embedding | x: whole numbers; table (V, D) | none |
+    | conv2d | x (H, W, I); kernel (kh, kw, I / groups, O), bias (O,) if `use_bias` | use_bias, groups, stride_h,
+      stride_w, dilation_h, dilation_w, pad_top, pad_left |
+    | depthwise_conv2d | x (H, W, I); kernel (kh, kw, I, M), bias (I M,) if `use_bias` | as conv2d without groups |
+    | max_pool2d, average_pool2d | x (H, W, C) | pool_h, pool_w, stride_h, stride_w, pad_top, pad_left |
+    | pad2d | x (H, W, C) | pad_top, pad_left |
+    | random_flip | x (H, W, C) | horizontal, vertical, stream |
+    | random_affine | x (H, W, C) | angle_low, angle_high, shift_h_low, ..., see below, stream |
 
     `dense` works on the last axis: z = x @ W + b, output f(z).
+
+    scale: y = scale x + offset. normalize: y = (x - mean) / max(sqrt(variance), epsilon).
+    prelu: y = x where x > 0, slope x elsewhere.
+
+    batch_norm: y = gamma (x - mean) / sqrt(var + epsilon) + beta. In training mean and (biased) var are those of the
+    batch, over all axes but the last, and afterwards moving <- momentum moving + (1 - momentum) batch; otherwise, and
+    when `frozen`, they are the moving ones. The moving values change only in steps whose update is made.
+    layer_norm: the same over the last `axes` axes of each row, with statistics of the row.
+
+    gaussian_noise, in training: y = x + stddev n. From bits[2 i] and bits[2 i + 1] for flat index i of (B, *shape):
+    u = ((bits >> 9) + 0.5) 2^-23 for both, n = sqrt(-2 ln u_0) cos(2 pi u_1).
+
+    activity_penalty: y = x; the batch's loss += l1 sum |x| + l2 sum x^2 (training and evaluation).
+
+    conv2d: y[p, q, o] = b[o] + sum_{i, j, c} W[i, j, c, o] x[p stride_h + i dilation_h - pad_top, q stride_w + ...
+    - pad_left, c], cells outside x being 0; the cells past the bottom and right follow from the output's shape. Output
+    channels [g O / groups, (g + 1) O / groups) read input channels [g I / groups, (g + 1) I / groups).
+    depthwise_conv2d: the same with y[p, q, c M + m] = sum_{i, j} W[i, j, c, m] x[..., c].
+    max_pool2d: the largest cell of the window that lies inside x; its first one in reading order gets the gradient.
+    average_pool2d: the mean of the cells of the window that lie inside x.
+    pad2d: zeros around x; bottom and right follow from the output's shape.
+
+    random_flip, in training: row r is flipped left-right if `horizontal` and bits[2 r] < 2^31, up-down if `vertical`
+    and bits[2 r + 1] < 2^31.
+    random_affine, in training: five numbers low + u_k (high - low) with u_k = (bits[8 r + k] >> 8) 2^-24 are drawn for
+    row r: the angle a in radians (attributes angle_low, angle_high), shifts s_h, s_w in cells (shift_h_low, ...) and
+    zooms z_h, z_w (zoom_h_low, ...; z_w = z_h with `zoom_square`), in this order. Output cell (p, q) is read at
+        (p', q') = c + R (z_h (p - c_h), z_w (q - c_w)) - (s_h, s_w),  R = [[cos a, sin a], [-sin a, cos a]]
+    with c the centre ((H - 1) / 2, (W - 1) / 2), by `interpolation` "bilinear" or "nearest"; `fill` says what lies
+    outside: "constant" (`fill_value`), "nearest" (edge repeated), "reflect" (edge repeated once: d c b a | a b c d |
+    d c b a) or "wrap".
     """
 
     op: str
@@ -272,6 +327,16 @@ class Program:
     @cached_property
     def target_columns(self) -> int:
         return max((loss.column + prod(loss.target_shape) for loss in self.losses), default=0)
+
+    @cached_property
+    def multiplications(self) -> int:
+        """Multiplications with weights that one row takes on its way forward: what measures the work of a step."""
+        total = 0
+        for i in self.instructions:
+            if i.op in ("dense", "conv2d", "depthwise_conv2d"):
+                kernel = self.parameters[i.params[0]]
+                total += self.values[i.output].size // self.values[i.output].shape[-1] * kernel.size
+        return total
 
     @cached_property
     def fused(self) -> frozenset[int]:

@@ -14,7 +14,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 # error_model="numpy": a float division that may raise blocks vectorisation. fastmath: only what lets sums be split
 # over SIMD lanes and multiply-adds be fused; "nnan" and "ninf" would delete the checks for divergence.
-_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "reassoc", "nsz", "arcp"}}
+OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "reassoc", "nsz", "arcp"}}
 
 # They would take half of the compile time.
 _NO_WRAPPERS: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
@@ -23,12 +23,12 @@ _NO_WRAPPERS: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": 
 def kernel(function: F) -> F:
     """Compile a kernel that only jitted code calls: not cached on its own, and without the wrappers for calls from
     outside."""
-    return numba.njit(**_OPTIONS, **_NO_WRAPPERS)(function)
+    return numba.njit(**OPTIONS, **_NO_WRAPPERS)(function)
 
 
 def inlined(function: F) -> F:
     """Compile a scalar formula that must end up inside the loop that calls it."""
-    return numba.njit(**_OPTIONS, **_NO_WRAPPERS, forceinline=True)(function)
+    return numba.njit(**OPTIONS, **_NO_WRAPPERS, forceinline=True)(function)
 
 
 def entry(function: F) -> F:
@@ -38,7 +38,7 @@ def entry(function: F) -> F:
     and raises where there is none; then the code is compiled once a process instead.
     """
     try:
-        return numba.njit(cache=True, **_OPTIONS)(function)
+        return numba.njit(cache=True, **OPTIONS)(function)
     except RuntimeError as error:
         warnings.warn(
             f"the compiled kernels cannot be kept on disk ({error}); every process will compile them again. "
@@ -46,7 +46,7 @@ def entry(function: F) -> F:
             RuntimeWarning,
             stacklevel=2,
         )
-        return numba.njit(**_OPTIONS)(function)
+        return numba.njit(**OPTIONS)(function)
 
 
 def sources_digest() -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from fastann_kernels.numba_backend.calls import KEY_0, KEY_1
 from fastann_kernels.numba_backend.compiling import inlined, kernel
 from fastann_kernels.numba_backend.elementary import like
 
@@ -45,6 +46,12 @@ def threefry(k0, k1, c0, c1):
     x0, x1 = np.uint32(x0 + k1), np.uint32(x1 + k2 + 4)
     x0, x1 = _four_rounds(x0, x1, 13, 15, 26, 6)
     return np.uint32(x0 + k2), np.uint32(x1 + k0 + 5)
+
+
+@kernel
+def stream_key(call, stream):
+    """Return the key of a random stream in this step: the step's key with the number of the stream folded in."""
+    return threefry(np.uint32(call[KEY_0]), np.uint32(call[KEY_1]), np.uint32(0), np.uint32(stream))
 
 
 @kernel

@@ -12,9 +12,10 @@ from fastann_kernels.backend import PRECISIONS, Array, HostState, Record, Steps,
 from fastann_kernels.numba_backend import blas
 from fastann_kernels.numba_backend import interpreter as I
 from fastann_kernels.numba_backend.announce import compile_for
+from fastann_kernels.numba_backend.operations import CORE, addresses, known
 from fastann_kernels.numba_backend.plan import L_POSITIONS, L_WIDTH, N_WEIGHT, make_plan
 from fastann_kernels.numba_backend.team import single_threaded_blas, team, threads_allowed
-from fastann_kernels.program import OPERATIONS, Program
+from fastann_kernels.program import Program
 
 _NO_ORDER = np.zeros(0, np.int64)
 _NO_ROWS = np.zeros((0, 0))
@@ -76,7 +77,8 @@ class Workspace:
             "targets": program.target_columns,
             "sample weights": max(1, len(program.outputs)),
         }
-        self.buffers = tuple(np.empty(capacity * n, dtype) for n in columns.values())
+        workspace = np.empty(plan.workspace, dtype)
+        self.buffers = (*(np.empty(capacity * n, dtype) for n in columns.values()), workspace)
 
 
 class NumbaExecutor:
@@ -93,9 +95,10 @@ class NumbaExecutor:
         self.dtype = np.dtype(precision)
         self.plan = make_plan(program)
         self._local = threading.local()
+        self._tables = (*self.plan.tables, addresses(program, self.dtype))
         self._threads = threads_allowed()
         self._no_gradients = np.zeros((1, 0), self.dtype)
-        compile_for(I.run, self.dtype, self.plan.tables)
+        compile_for(I.run, self.dtype, self._tables)
 
     def put_state(self, host: HostState) -> State:
         slots = np.array(host.slots, self.dtype, order="C").reshape(-1, self.program.parameter_count)
@@ -149,7 +152,7 @@ class NumbaExecutor:
 
     def _members(self, batch: int) -> int:
         """Return how many threads share a batch: more than one only where the work outweighs waiting for each other."""
-        work = 6.0 * batch * self.program.parameter_count
+        work = 6.0 * batch * self.program.multiplications
         return max(1, min(self._threads, batch, int(work / _WORK_PER_THREAD)))
 
     def _gradients(self, members: int) -> Array:
@@ -181,29 +184,31 @@ class NumbaExecutor:
         arguments[I.CAPACITY], arguments[I.MEMBERS] = spaces[0].capacity, call.members
         arguments[I.COLLECT] = int(call.collect)
         losses = np.zeros(count)
-        parts = np.zeros((call.members, count, len(self.program.losses)))
+        parts = np.zeros((call.members, count, len(self.program.losses) + 1))
         sums, totals = np.zeros((2, call.members, count, len(self.program.metrics)))
         outputs = np.empty((call.visited if call.collect else 0, self.program.output_columns), self.dtype)
         coefficients = np.ascontiguousarray(call.coefficients, np.float64)
         penalties = np.ascontiguousarray(call.penalties, np.float64)
         barrier = np.zeros(1, np.int64)
+        shared = np.empty(call.members * self.plan.shared, self.dtype)
 
         def work(member: int) -> int:
             return I.run(
-                member, barrier, arguments, self.plan.tables, call.order, coefficients, penalties, state.params, grads,
-                state.slots, spaces[member].buffers, losses, parts, sums, totals, outputs,
+                member, barrier, arguments, self._tables, call.order, coefficients, penalties, state.params, grads,
+                state.slots, spaces[member].buffers, shared, losses, parts, sums, totals, outputs,
             )  # fmt: skip
 
         with single_threaded_blas():
             completed = int(team.run(work, call.members))
         if arguments[I.MODE] == I.EVALUATE:
             weights = self.plan.loss_numbers[:, N_WEIGHT]
-            losses = parts.sum(axis=0) @ weights + self._penalty(state.params, penalties)
+            together = parts.sum(axis=0)
+            losses = together[:, :-1] @ weights + together[:, -1] + self._penalty(state.params, penalties)
         rows = np.full(count, batch, np.int64)
         rows[-1:] = call.visited - (count - 1) * batch
         ran = min(completed + 1, count)
         return Record(
-            losses[:ran], rows[:ran], sums.sum(axis=0)[:ran], totals.sum(axis=0)[:ran], parts.sum(axis=0)[:ran],
+            losses[:ran], rows[:ran], sums.sum(axis=0)[:ran], totals.sum(axis=0)[:ran], parts.sum(axis=0)[:ran, :-1],
             outputs[: int(rows[:ran].sum())] if call.collect else None, completed,
         )  # fmt: skip
 
@@ -241,5 +246,5 @@ def _check(program: Program, precision: str) -> None:
             "use backend='jax', or one of the named losses."
         )
     for instruction in program.instructions:
-        if instruction.op not in OPERATIONS:
+        if instruction.op not in CORE and not known(instruction.op):
             raise UnsupportedProgram(f"the Numba backend does not know the operation {instruction.op!r}.")

@@ -14,19 +14,22 @@ import numpy as np
 from numba import carray, types  # type: ignore[attr-defined]
 from numba.extending import intrinsic
 
+from fastann_kernels.numba_backend import calls as C
 from fastann_kernels.numba_backend import losses as L
+from fastann_kernels.numba_backend import operations as O
 from fastann_kernels.numba_backend import plan as T
 from fastann_kernels.numba_backend.activations import activate, activate_backward
 from fastann_kernels.numba_backend.compiling import entry, kernel, sources_digest
 from fastann_kernels.numba_backend.dense import dense, dense_backward
-from fastann_kernels.numba_backend.dropout import dropout, dropout_backward, threefry
+from fastann_kernels.numba_backend.dropout import dropout, dropout_backward, stream_key, threefry
 from fastann_kernels.numba_backend.elementary import like
 from fastann_kernels.numba_backend.metrics import metric
 from fastann_kernels.numba_backend.team import wait_for_all
 from fastann_kernels.numba_backend.updates import CLIP_FLAGS, clip, gather_gradients, penalty, update
-from fastann_kernels.program import LOSSES, OPERATIONS
+from fastann_kernels.program import LOSSES
 
-DENSE, ACTIVATION, DROPOUT, RESHAPE = range(len(OPERATIONS))
+DENSE, ACTIVATION, DROPOUT, RESHAPE = range(4)
+CALLED = 4  # the first of the instructions that are compiled on their own, see `calls`
 TRAIN, GRADIENTS, EVALUATE, PREDICT = range(4)
 
 # Slots of the integer arguments of a run.
@@ -70,11 +73,28 @@ def _gather(address, is_bytes, columns, n_rows, first, width, order, ordered, st
 
 
 @kernel
-def forward(instructions, numbers, params, values, scratch, capacity, first, rows, training, skip_fused, k0, k1):
-    """Run every instruction on rows first, first + 1, ... of a batch."""
+def _call(kind, i, tables, call, params, grads, buffers, shared, barrier):
+    """Call instruction i, which is compiled on its own, and return what it adds to the loss."""
+    t, integers, reals, calls = tables[0][i], tables[11], tables[12], tables[13]
+    return O.call_operation(
+        calls[i, kind], call, integers[t[T.INTEGERS] : t[T.INTEGERS_END]], reals[t[T.NUMBERS] : t[T.NUMBERS_END]],
+        params, grads, buffers[0], buffers[1], buffers[2], buffers[7], shared, barrier,
+    )  # fmt: skip
+
+
+@kernel
+def forward(tables, call, params, grads, buffers, shared, barrier, skip_fused):
+    """Run every instruction on this member's rows; return what instructions add to the loss."""
+    instructions, numbers = tables[0], tables[1]
+    values, scratch = buffers[0], buffers[2]
+    rows, capacity, training = call[C.ROWS], call[C.CAPACITY], call[C.TRAINING]
+    added = 0.0
     for i in range(instructions.shape[0]):
         t = instructions[i]
         if t[T.OP] == RESHAPE or (skip_fused and t[T.FUSED]):
+            continue
+        if t[T.OP] >= CALLED:
+            added += _call(O.FORWARD, i, tables, call, params, grads, buffers, shared, barrier)
             continue
         wide = rows * t[T.ROWS]
         n_in, n_out = t[T.WIDTH_IN], t[T.WIDTH_OUT]
@@ -91,18 +111,27 @@ def forward(instructions, numbers, params, values, scratch, capacity, first, row
         elif t[T.OP] == DROPOUT:
             if training:
                 mask = scratch[t[T.SCRATCH] * capacity : t[T.SCRATCH] * capacity + y.size]
-                s0, s1 = threefry(k0, k1, np.uint32(0), np.uint32(t[T.STREAM]))
-                dropout(x, numbers[i], s0, s1, first * t[T.ROWS] * n_out, y, mask)
+                s0, s1 = threefry(
+                    np.uint32(call[C.KEY_0]), np.uint32(call[C.KEY_1]), np.uint32(0), np.uint32(t[T.STREAM])
+                )
+                dropout(x, numbers[i], s0, s1, call[C.FIRST] * t[T.ROWS] * n_out, y, mask)
             else:
                 y[:] = x
+    return added
 
 
 @kernel
-def backward(instructions, numbers, params, grads, values, deltas, scratch, capacity, rows, training):
+def backward(tables, call, params, grads, buffers, shared, barrier):
     """Run every instruction's gradient, last to first; the losses have written the gradients of the outputs."""
+    instructions, numbers = tables[0], tables[1]
+    values, deltas, scratch = buffers[0], buffers[1], buffers[2]
+    rows, capacity, training = call[C.ROWS], call[C.CAPACITY], call[C.TRAINING]
     for i in range(instructions.shape[0] - 1, -1, -1):
         t = instructions[i]
         if not t[T.BACKWARD]:
+            continue
+        if t[T.OP] >= CALLED:
+            _call(O.BACKWARD, i, tables, call, params, grads, buffers, shared, barrier)
             continue
         wide = rows * t[T.ROWS]
         n_in, n_out = t[T.WIDTH_IN], t[T.WIDTH_OUT]
@@ -128,6 +157,15 @@ def backward(instructions, numbers, params, grads, values, deltas, scratch, capa
                     dx[j] += delta[j]
             else:
                 dx[:] = delta
+
+
+@kernel
+def _commit(tables, call, params, grads, buffers, shared, barrier):
+    """Let the instructions that keep statistics take those of the batch."""
+    calls = tables[13]
+    for i in range(calls.shape[0]):
+        if calls[i, O.COMMIT]:
+            _call(O.COMMIT, i, tables, call, params, grads, buffers, shared, barrier)
 
 
 @kernel
@@ -193,8 +231,10 @@ def _metrics(table, numbers, y, stride, batch_w, w_columns, values, deltas, spar
 
 @kernel
 def _total_loss(numbers, tensors, penalties, params, parts):
-    """Return the loss of a batch from the members' shares float64[members, losses], penalties included."""
+    """Return the loss of a batch from the members' shares float64[members, losses + 1], penalties included."""
     total = 0.0
+    for member in range(parts.shape[0]):
+        total += parts[member, numbers.shape[0]]
     for i in range(numbers.shape[0]):
         for member in range(parts.shape[0]):
             total += numbers[i, T.N_WEIGHT] * parts[member, i]
@@ -253,11 +293,27 @@ def _update(member, barrier, arguments, tensors, spans, coefficients, penalties,
 
 
 @kernel
-def _forward_pass(member, step, arguments, tables, order, params, buffers, parts, sums, totals, collected):
-    """Run this member's rows of one batch forward, losses and metrics included; return how many rows those are."""
-    (instructions, numbers, loss_table, loss_numbers, metric_table, metric_numbers,
-     cleared, inputs, outputs, _tensors, _spans) = tables  # fmt: skip
-    values, deltas, scratch, spare, top, batch_y, batch_w = buffers
+def _forward_pass(
+    member,
+    step,
+    arguments,
+    tables,
+    order,
+    params,
+    grads,
+    buffers,
+    shared,
+    barrier,
+    call,
+    parts,
+    sums,
+    totals,
+    collected,
+):
+    """Run this member's rows of one batch forward, losses and metrics included."""
+    (_instructions, _numbers, loss_table, loss_numbers, metric_table, metric_numbers,
+     cleared, inputs, outputs, _tensors, _spans, _integers, _reals, _calls) = tables  # fmt: skip
+    values, deltas, _scratch, spare, top, batch_y, batch_w, _workspace = buffers
     mode, batch, capacity, members = arguments[MODE], arguments[BATCH], arguments[CAPACITY], arguments[MEMBERS]
     visited = order.size if arguments[ORDERED] else arguments[N_ROWS]
     size = min(batch, visited - step * batch)
@@ -265,11 +321,13 @@ def _forward_pass(member, step, arguments, tables, order, params, buffers, parts
     rows = size * (member + 1) // members - first
     start = step * batch + first
     _load(arguments, inputs, order, capacity, start, rows, values, batch_y, batch_w)
-    training = mode == TRAIN or (mode == GRADIENTS and arguments[DROP] != 0)
     k0, k1 = threefry(
         np.uint32(arguments[KEY_0]), np.uint32(arguments[KEY_1]), np.uint32(0), np.uint32(arguments[FIRST_STEP] + step)
     )
-    forward(instructions, numbers, params, values, scratch, capacity, first, rows, training, mode != PREDICT, k0, k1)
+    call[C.ROWS], call[C.FIRST], call[C.CAPACITY], call[C.BATCH_ROWS] = rows, first, capacity, size
+    call[C.TRAINING] = mode == TRAIN or (mode == GRADIENTS and arguments[DROP] != 0)
+    call[C.MEMBER], call[C.MEMBERS], call[C.KEY_0], call[C.KEY_1] = member, members, k0, k1
+    added = forward(tables, call, params, grads, buffers, shared, barrier, mode != PREDICT)
     if mode <= GRADIENTS:
         for i in range(cleared.shape[0]):
             deltas[cleared[i, 0] * capacity : cleared[i, 0] * capacity + rows * cleared[i, 1]] = like(params, 0)
@@ -279,13 +337,13 @@ def _forward_pass(member, step, arguments, tables, order, params, buffers, parts
             loss_table, loss_numbers, batch_y, y_columns, batch_w, w_columns, values, deltas, spare, top, capacity,
             rows, size, mode <= GRADIENTS, parts[member, step],
         )  # fmt: skip
+        parts[member, step, loss_table.shape[0]] = added
         _metrics(
             metric_table, metric_numbers, batch_y, y_columns, batch_w, w_columns, values, deltas, spare, top, capacity,
             rows, sums[member, step], totals[member, step],
         )  # fmt: skip
     if arguments[COLLECT]:
         _collect(outputs, values, capacity, start, rows, collected)
-    return rows
 
 
 def _make_run(digest: str) -> Any:
@@ -293,7 +351,7 @@ def _make_run(digest: str) -> Any:
 
     @entry
     def run(
-        member, barrier, arguments, tables, order, coefficients, penalties, params, grads, slots, buffers,
+        member, barrier, arguments, tables, order, coefficients, penalties, params, grads, slots, buffers, shared,
         losses, parts, sums, totals, collected,
     ):  # fmt: skip
         """Run one team member's share of every batch until the rows are used up; return how many steps were completed.
@@ -301,28 +359,27 @@ def _make_run(digest: str) -> Any:
         Args:
             member: 0 .. members - 1; barrier: int64[1]; arguments: the integers named at the head of this file.
             order, coefficients, penalties: as in `Steps`.
-            params float[P], grads float[members, P], slots float[S, P]: shared by the team.
+            params float[P], grads float[members, P], slots float[S, P], shared: shared by the team.
             buffers: this member's own, as `executor.Workspace` lists them.
-            losses float64[steps]; parts, sums, totals float64[members, steps, n]; collected float[rows, columns]:
-                results, shared, each member writing its part.
+            losses float64[steps]; parts float64[members, steps, losses + 1], the last what instructions add;
+            sums, totals float64[members, steps, n]; collected float[rows, columns]: results, shared, each member
+            writing its part.
         """
         digest  # noqa: B018
-        instructions, numbers, loss_numbers, tensors, spans = tables[0], tables[1], tables[3], tables[9], tables[10]
-        values, deltas, scratch = buffers[0], buffers[1], buffers[2]
+        loss_numbers, tensors, spans = tables[3], tables[9], tables[10]
         mode, members = arguments[MODE], arguments[MEMBERS]
-        training = mode == TRAIN or arguments[DROP] != 0
+        own_grads = grads[member] if mode <= GRADIENTS else grads[0]
+        call = np.empty(C.CALL_SIZE, np.int64)
         visited = order.size if arguments[ORDERED] else arguments[N_ROWS]
         steps = (visited + arguments[BATCH] - 1) // arguments[BATCH]
         for step in range(steps):
-            rows = _forward_pass(
-                member, step, arguments, tables, order, params, buffers, parts, sums, totals, collected
+            _forward_pass(
+                member, step, arguments, tables, order, params, own_grads, buffers, shared, barrier, call, parts, sums,
+                totals, collected,
             )  # fmt: skip
             if mode > GRADIENTS:
                 continue
-            backward(
-                instructions, numbers, params, grads[member], values, deltas, scratch, arguments[CAPACITY], rows,
-                training,
-            )  # fmt: skip
+            backward(tables, call, params, own_grads, buffers, shared, barrier)
             wait_for_all(barrier, members)
             loss = _total_loss(loss_numbers, tensors, penalties, params, parts[:, step])
             if member == 0:
@@ -332,6 +389,8 @@ def _make_run(digest: str) -> Any:
             if mode == GRADIENTS:
                 gather_gradients(grads, tensors, penalties, params, 0, params.size)
                 continue
+            if member == 0:
+                _commit(tables, call, params, own_grads, buffers, shared, barrier)
             # nobody may change a weight while another still adds up the penalties
             if members > 1 and penalties.any():
                 wait_for_all(barrier, members)

@@ -1,8 +1,4 @@
-"""From a `Program` to the integer tables and buffer offsets that the interpreter walks.
-
-Offsets into the work buffers are in columns: a value of n columns at offset o lies, for a batch of B rows in buffers
-made for C >= B rows, at [o * C, o * C + B * n). So one plan serves every batch size.
-"""
+"""From a `Program` to the integer tables that the interpreter walks, with the offsets of `layout`."""
 
 from __future__ import annotations
 
@@ -15,6 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastann_kernels.numba_backend.activations import LOG_SOFTMAX, SOFTMAX, needs_input
+from fastann_kernels.numba_backend.calls import Encoding
+from fastann_kernels.numba_backend.layout import (
+    delta_offsets,
+    entry_of,
+    roots_of,
+    value_offsets,
+    with_gradient,
+)
+from fastann_kernels.numba_backend.operations import encode, known
 from fastann_kernels.numba_backend.updates import FLAGS
 from fastann_kernels.program import (
     ACTIVATIONS,
@@ -31,11 +36,12 @@ from fastann_kernels.program import (
 Table = NDArray[np.int64]
 
 # Columns of an instruction. IN, OUT, PRE, MASK are offsets of values and scratch, D_IN and D_OUT of their gradients;
-# -1: none.
+# -1: none. INTEGERS to NUMBERS_END: what an instruction that is called by address is given, see `calls`.
 (
     OP, IN, OUT, D_IN, D_OUT, ACCUMULATE, ROWS, WIDTH_IN, WIDTH_OUT, KERNEL, BIAS, CODE, PRE, SCRATCH, FUSED, BACKWARD,
-    STREAM,
-) = range(17)  # fmt: skip
+    STREAM, INTEGERS, INTEGERS_END, NUMBERS, NUMBERS_END,
+) = range(21)  # fmt: skip
+_COLUMNS = 21
 # Columns of a loss or metric: what it computes, where it reads, how its target is laid out.
 L_OP, L_LOGITS, L_Z, L_P, L_DELTA, L_WIDTH, L_POSITIONS, L_COLUMN, L_WEIGHTED, L_WEIGHT_COLUMN, L_K = range(11)
 # Columns of the numbers that go with a loss or metric.
@@ -52,7 +58,8 @@ class Plan:
     """The tables of one program.
 
     Attributes:
-        instructions: int64[n, 17]; numbers: float64[n], alpha or rate of each.
+        instructions: int64[n, 21]; numbers: float64[n], alpha or rate of each.
+        integers, reals: int64[], float64[]: the constants of instructions that are called by address.
         losses, metrics: int64[n, 11]; loss_numbers, metric_numbers: float64[n, 4].
         cleared: int64[n, 2], offset and columns of gradients that losses add to.
         inputs, outputs: int64[n, 2], offset and columns of the values packed in a row of data.
@@ -60,6 +67,7 @@ class Plan:
         merged.
         rule: code of the update rule; flags: its bits.
         value_columns, delta_columns, scratch_columns: columns of the three work buffers.
+        workspace, shared: elements a member of the other two.
     """
 
     instructions: Table
@@ -78,34 +86,30 @@ class Plan:
     value_columns: int
     delta_columns: int
     scratch_columns: int
+    integers: Table
+    reals: NDArray[np.float64]
+    workspace: int
+    shared: int
 
     @cached_property
     def tables(self) -> tuple[Table | NDArray[np.float64], ...]:
         """What the interpreter is given, in its order."""
         return (
             self.instructions, self.numbers, self.losses, self.loss_numbers, self.metrics, self.metric_numbers,
-            self.cleared, self.inputs, self.outputs, self.tensors, self.spans,
+            self.cleared, self.inputs, self.outputs, self.tensors, self.spans, self.integers, self.reals,
         )  # fmt: skip
 
 
 def make_plan(program: Program) -> Plan:
     """Lay out buffers and encode every instruction, loss and metric of `program`."""
-    roots = _roots(program)
-    values, value_columns = _value_offsets(program, roots)
-    gradients = _gradient_order(program, roots)
-    deltas, delta_columns = _delta_offsets(program, roots, gradients)
-    rows: list[list[int]] = []
-    scratch = 0
-    written = {roots[_entry(loss)] for loss in program.losses}
-    for instruction in reversed(program.instructions):
-        row, needed = _encode(program, instruction, roots, values, deltas, gradients, written, scratch)
-        scratch += needed
-        rows.append(row)
+    encoder = _Encoder(program)
+    rows = [encoder.row(instruction) for instruction in reversed(program.instructions)]
+    roots, values, deltas = encoder.roots, encoder.values, encoder.deltas
     tensors = [(p.offset, p.size, int(p.trainable), int(p.decay)) for p in program.parameters]
     update = program.update
-    cleared = dict.fromkeys(roots[_entry(loss)] for loss in program.losses)
+    cleared = dict.fromkeys(roots[entry_of(loss)] for loss in program.losses)
     return Plan(
-        instructions=_table(rows[::-1], 17),
+        instructions=_table(rows[::-1], _COLUMNS),
         numbers=np.array([_number(i) for i in program.instructions], np.float64),
         losses=_table([_encode_loss(program, x, roots, values, deltas) for x in program.losses], 11),
         loss_numbers=_numbers([(x.weight, x.delta, x.smoothing, 0.0) for x in program.losses]),
@@ -118,9 +122,13 @@ def make_plan(program: Program) -> Plan:
         spans=_table(_merge(tensors), 4),
         rule=_UPDATE_CODES[update.op] if update else 0,
         flags=sum(FLAGS[flag] for flag in update.flags) if update else 0,
-        value_columns=value_columns,
-        delta_columns=delta_columns,
-        scratch_columns=scratch,
+        value_columns=encoder.value_columns,
+        delta_columns=encoder.delta_columns,
+        scratch_columns=encoder.scratch,
+        integers=np.array(encoder.integers, np.int64),
+        reals=np.array(encoder.reals, np.float64),
+        workspace=encoder.workspace,
+        shared=encoder.shared,
     )
 
 
@@ -132,114 +140,97 @@ def _numbers(rows: Sequence[Sequence[float]]) -> NDArray[np.float64]:
     return np.array(rows, np.float64).reshape(-1, 4)
 
 
-def _entry(loss: Loss) -> int:
-    """The value whose gradient a loss writes."""
-    return loss.logits if loss.logits >= 0 else loss.prediction
-
-
-def _roots(program: Program) -> list[int]:
-    """For each value, the one that holds its numbers: a reshape moves nothing."""
-    roots = list(range(len(program.values)))
-    for instruction in program.instructions:
-        if instruction.op == "reshape":
-            roots[instruction.output] = roots[instruction.inputs[0]]
-    return roots
-
-
-def _value_offsets(program: Program, roots: list[int]) -> tuple[dict[int, int], int]:
-    offsets: dict[int, int] = {}
-    total = 0
-    for index, value in enumerate(program.values):
-        if roots[index] == index:
-            offsets[index] = total
-            total += value.size
-    return offsets, total
-
-
-def _gradient_order(program: Program, roots: list[int]) -> set[int]:
-    """Root values whose gradient is needed: between a parameter and a loss."""
-    depends: set[int] = set()
-    for instruction in program.instructions:
-        trains = any(program.parameters[p].trainable for p in instruction.params)
-        if trains or any(roots[v] in depends for v in instruction.inputs):
-            depends.add(roots[instruction.output])
-    reaches = {roots[_entry(loss)] for loss in program.losses}
-    for instruction in reversed(program.instructions):
-        if roots[instruction.output] in reaches and instruction.output not in program.fused:
-            reaches.update(roots[v] for v in instruction.inputs)
-    return depends & reaches
-
-
-def _delta_offsets(program: Program, roots: list[int], needed: set[int]) -> tuple[dict[int, int], int]:
-    """Give each needed gradient a place; places are used again once the backward pass is beyond their producer."""
-    births: dict[int, int] = {roots[_entry(loss)]: len(program.instructions) for loss in program.losses}
-    deaths: dict[int, int] = {}
-    for index, instruction in reversed(list(enumerate(program.instructions))):
-        for v in instruction.inputs:
-            births.setdefault(roots[v], index)
-        if instruction.op != "reshape":
-            deaths[roots[instruction.output]] = index
-    offsets: dict[int, int] = {}
-    total = 0
-    for v in sorted(needed, key=lambda v: (-births[v], v)):
-        size = program.values[v].size
-        # taken: places of gradients that live while this one does (the backward pass counts downwards)
-        taken = sorted(
-            (offsets[u], program.values[u].size)
-            for u in offsets
-            if deaths.get(u, -1) <= births[v] and deaths.get(v, -1) <= births[u]
-        )
-        place = 0
-        for start, length in taken:
-            if place + size <= start:
-                break
-            place = max(place, start + length)
-        offsets[v] = place
-        total = max(total, place + size)
-    return offsets, total
-
-
 def _number(instruction: Instruction) -> float:
     return float(instruction.get("rate" if instruction.op == "dropout" else "alpha", 0.0))
 
 
-def _encode(
-    program: Program,
-    instruction: Instruction,
-    roots: list[int],
-    values: dict[int, int],
-    deltas: dict[int, int],
-    needed: set[int],
-    written: set[int],
-    scratch: int,
-) -> tuple[list[int], int]:
-    """Return the row of an instruction and the columns of scratch it keeps; called from the last to the first."""
-    source, target = roots[instruction.inputs[0]], roots[instruction.output]
-    shape_in, shape_out = program.values[instruction.inputs[0]].shape, program.values[instruction.output].shape
-    code = _ACTIVATION_CODES[str(instruction.get("activation", "linear"))]
-    row = [0] * 17
-    row[OP] = _OP_CODES[instruction.op]
-    row[IN], row[OUT] = values[source], values[target]
-    row[D_IN] = deltas[source] if source in needed and source != target else -1
-    row[D_OUT] = deltas.get(target, -1)
-    row[ACCUMULATE] = int(source in written)
-    row[WIDTH_IN], row[WIDTH_OUT] = shape_in[-1] if shape_in else 1, shape_out[-1] if shape_out else 1
-    row[ROWS] = program.values[instruction.output].size // row[WIDTH_OUT]
-    row[KERNEL] = program.parameters[instruction.params[0]].offset if instruction.params else -1
-    row[BIAS] = program.parameters[instruction.params[1]].offset if instruction.get("use_bias") else -1
-    row[CODE] = code
-    row[PRE] = row[SCRATCH] = -1
-    kept = 0
-    if instruction.op == "dense" and (needs_input(code, _number(instruction))):
-        row[PRE], kept = scratch, program.values[target].size
-    elif instruction.op == "dropout" or code in (SOFTMAX, LOG_SOFTMAX):
-        row[SCRATCH], kept = scratch, program.values[target].size
-    row[FUSED] = int(instruction.output in program.fused)
-    row[BACKWARD] = int(target in needed and not row[FUSED] and instruction.op != "reshape")
-    row[STREAM] = int(instruction.get("stream", 0))
-    if row[BACKWARD] and row[D_IN] >= 0:
-        written.add(source)
-    return row, kept
+class _Encoder:
+    """Instructions as rows of the table, from the last to the first: the order of the backward pass.
+
+    Attributes:
+        roots, values, deltas: see `layout`.
+        scratch, workspace, shared, integers, reals: needed so far.
+    """
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.roots = roots_of(program)
+        self.values, self.value_columns = value_offsets(program, self.roots)
+        self.needed = with_gradient(program, self.roots)
+        self.deltas, self.delta_columns = delta_offsets(program, self.roots, self.needed)
+        self.scratch = self.workspace = self.shared = 0
+        self.integers: list[int] = []
+        self.reals: list[float] = []
+        self._written = {self.roots[entry_of(loss)] for loss in program.losses}
+
+    def row(self, instruction: Instruction) -> list[int]:
+        """Return the row of an instruction."""
+        program, target = self.program, self.roots[instruction.output]
+        row = [0] * _COLUMNS
+        row[OP] = _OP_CODES[instruction.op]
+        row[OUT], row[D_OUT] = self.values[target], self.deltas.get(target, -1)
+        row[FUSED] = int(instruction.output in program.fused)
+        row[BACKWARD] = int(target in self.needed and not row[FUSED] and instruction.op != "reshape")
+        if known(instruction.op):
+            self._call(instruction, row)
+        else:
+            self._core(instruction, row)
+        return row
+
+    def _core(self, instruction: Instruction, row: list[int]) -> None:
+        """Fill the columns that the interpreter itself reads."""
+        program, target = self.program, self.roots[instruction.output]
+        shape_in = program.values[instruction.inputs[0]].shape
+        shape_out = program.values[instruction.output].shape
+        code = _ACTIVATION_CODES[str(instruction.get("activation", "linear"))]
+        source = self._source(instruction.inputs[0], row)
+        row[IN], row[D_IN], row[ACCUMULATE] = source
+        row[WIDTH_IN], row[WIDTH_OUT] = shape_in[-1] if shape_in else 1, shape_out[-1] if shape_out else 1
+        row[ROWS] = program.values[instruction.output].size // row[WIDTH_OUT]
+        row[KERNEL] = program.parameters[instruction.params[0]].offset if instruction.params else -1
+        row[BIAS] = program.parameters[instruction.params[1]].offset if instruction.get("use_bias") else -1
+        row[CODE] = code
+        row[PRE] = row[SCRATCH] = -1
+        if instruction.op == "dense" and needs_input(code, _number(instruction)):
+            row[PRE] = self._keep(program.values[target].size)
+        elif instruction.op == "dropout" or code in (SOFTMAX, LOG_SOFTMAX):
+            row[SCRATCH] = self._keep(program.values[target].size)
+        row[STREAM] = int(instruction.get("stream", 0))
+
+    def _call(self, instruction: Instruction, row: list[int]) -> None:
+        """Append what an instruction that is called by address is given."""
+        program = self.program
+        needs: Encoding = encode(program, instruction)
+        self.workspace = max(self.workspace, needs.workspace)
+        begin, shared = len(self.integers), self.shared
+        self.shared += needs.shared
+        sources = [(*self._source(v, row), program.values[v].size) for v in instruction.inputs]
+        own = 8 + 4 * len(sources) + 2 * len(instruction.params)
+        self.integers += [
+            row[OUT], program.values[instruction.output].size, row[D_OUT],
+            self._keep(needs.scratch) if needs.scratch else -1, shared, len(sources), len(instruction.params), own,
+        ]  # fmt: skip
+        self.integers += [number for source in sources for number in source]
+        for p in instruction.params:
+            self.integers += [program.parameters[p].offset, program.parameters[p].size]
+        row[INTEGERS], row[NUMBERS] = begin, len(self.reals)
+        self.integers += needs.integers
+        self.reals += needs.numbers
+        row[INTEGERS_END], row[NUMBERS_END] = len(self.integers), len(self.reals)
+
+    def _source(self, value: int, row: list[int]) -> tuple[int, int, int]:
+        """Return where an input lies, where its gradient goes (-1: nowhere), and whether it is added there."""
+        root = self.roots[value]
+        wanted = bool(row[BACKWARD]) and root in self.needed
+        add = int(root in self._written)
+        if wanted:
+            self._written.add(root)
+        return self.values[root], self.deltas[root] if wanted else -1, add
+
+    def _keep(self, columns: int) -> int:
+        """Reserve columns of scratch and return where they begin."""
+        self.scratch += columns
+        return self.scratch - columns
 
 
 def _encode_loss(
@@ -255,7 +246,7 @@ def _encode_loss(
     # logits that are the prediction itself must not be overwritten by probabilities
     if item.logits >= 0 and roots[item.logits] == roots[item.prediction]:
         row[L_P] = -1
-    entry = roots[item.logits if item.logits >= 0 else item.prediction]
+    entry = roots[entry_of(item)]
     row[L_DELTA] = deltas.get(entry, -1)
     row[L_WIDTH], row[L_POSITIONS] = width, prod(shape[:-1])
     row[L_COLUMN] = item.column

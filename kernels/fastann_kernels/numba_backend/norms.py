@@ -1,0 +1,227 @@
+"""Batch normalisation and layer normalisation: y = gamma (x - mean) / sqrt(var + epsilon) + beta.
+
+Ioffe & Szegedy 2015; Ba, Kiros & Hinton 2016. Matrices are (rows, C), where all leading axes count as rows.
+"""
+
+from __future__ import annotations
+
+import math
+
+from fastann_kernels.numba_backend import calls as C
+from fastann_kernels.numba_backend.calls import Encoding, Operation
+from fastann_kernels.numba_backend.compiling import kernel
+from fastann_kernels.numba_backend.elementary import like
+from fastann_kernels.numba_backend.team import wait_for_all
+from fastann_kernels.program import Instruction, Program
+
+#: Rows that are summed before the sum is added to the total: rounding then grows with the root of the rows, about.
+_BLOCK = 256
+
+# Own integers of batch_norm, and its numbers.
+_CHANNELS, _SCALE, _CENTER, _FROZEN, _MEAN = range(5)
+_EPSILON, _MOMENTUM = range(2)
+# Arrays of C elements that each member has in `shared`: mean of its rows, sum of squares about it, then of the backward
+# pass sum of delta and of delta * x_hat.
+_MEANS, _SQUARES, _DELTAS, _PRODUCTS = range(4)
+
+
+def _encode_batch_norm(program: Program, instruction: Instruction) -> Encoding:
+    channels = program.values[instruction.output].shape[-1]
+    scale, center = bool(instruction.get("scale")), bool(instruction.get("center"))
+    return Encoding(
+        integers=(channels, int(scale), int(center), int(instruction.get("frozen")), int(scale) + int(center)),
+        numbers=(float(instruction.get("epsilon")), float(instruction.get("momentum"))),
+        workspace=4 * channels,
+        shared=4 * channels,
+    )
+
+
+@kernel
+def column_sums(x, columns, block, out):
+    """out[c] = sum of column c of x; block: as many elements, to work with."""
+    rows = x.size // columns
+    out[:] = like(x, 0)
+    for start in range(0, rows, _BLOCK):
+        block[:] = like(x, 0)
+        for r in range(start, min(rows, start + _BLOCK)):
+            for c in range(columns):
+                block[c] += x[r * columns + c]
+        for c in range(columns):
+            out[c] += block[c]
+
+
+@kernel
+def column_squares(x, columns, mean, block, out):
+    """out[c] = sum over rows of (x - mean)^2."""
+    rows = x.size // columns
+    out[:] = like(x, 0)
+    for start in range(0, rows, _BLOCK):
+        block[:] = like(x, 0)
+        for r in range(start, min(rows, start + _BLOCK)):
+            for c in range(columns):
+                d = x[r * columns + c] - mean[c]
+                block[c] += d * d
+        for c in range(columns):
+            out[c] += block[c]
+
+
+@kernel
+def column_products(x, delta, columns, mean, inverse, block, out):
+    """out[c] = sum over rows of delta (x - mean) inverse."""
+    rows = x.size // columns
+    out[:] = like(x, 0)
+    for start in range(0, rows, _BLOCK):
+        block[:] = like(x, 0)
+        for r in range(start, min(rows, start + _BLOCK)):
+            for c in range(columns):
+                block[c] += delta[r * columns + c] * (x[r * columns + c] - mean[c])
+        for c in range(columns):
+            out[c] += block[c] * inverse[c]
+
+
+@kernel
+def _share(call, t, shared, member, array, channels):
+    """Return one of a member's arrays in `shared`."""
+    start = t[C.SHARED] * call[C.MEMBERS] + (4 * member + array) * channels
+    return shared[start : start + channels]
+
+
+@kernel
+def _rows_of(call, member):
+    """Return how many rows of the batch a member has."""
+    size, members = call[C.BATCH_ROWS], call[C.MEMBERS]
+    return size * (member + 1) // members - size * member // members
+
+
+@kernel
+def _positions(t, channels):
+    """Return how many rows of the matrix one row of the batch is."""
+    return t[C.OUT_SIZE] // channels
+
+
+@kernel
+def _batch_statistics(call, t, shared, channels, mean, variance):
+    """Put the members' statistics together (Chan, Golub & LeVeque 1983): mean and biased variance of the batch."""
+    mean[:] = like(mean, 0)
+    variance[:] = like(mean, 0)
+    seen = 0
+    for member in range(call[C.MEMBERS]):
+        count = _rows_of(call, member)
+        if count == 0:
+            continue
+        means = _share(call, t, shared, member, _MEANS, channels)
+        squares = _share(call, t, shared, member, _SQUARES, channels)
+        part = like(mean, count / (seen + count))
+        for c in range(channels):
+            d = means[c] - mean[c]
+            mean[c] += d * part
+            variance[c] += d * d * part * like(mean, seen) + squares[c] / like(mean, _positions(t, channels))
+        seen += count
+    for c in range(channels):
+        variance[c] /= like(mean, seen)
+
+
+@kernel
+def _statistics(call, t, numbers, params, shared, training, mean, inverse):
+    """Fill mean and 1 / sqrt(var + epsilon): of the batch in training, else the moving ones."""
+    own = C.own(t)
+    channels = own[_CHANNELS]
+    if training:
+        _batch_statistics(call, t, shared, channels, mean, inverse)
+    else:
+        mean[:] = C.parameter(t, params, own[_MEAN])
+        inverse[:] = C.parameter(t, params, own[_MEAN] + 1)
+    for c in range(channels):
+        inverse[c] = like(mean, 1.0 / math.sqrt(inverse[c] + numbers[_EPSILON]))
+
+
+@kernel
+def _batch_norm(call, t, numbers, params, grads, values, deltas, scratch, workspace, shared, barrier):
+    own = C.own(t)
+    n = own[_CHANNELS]
+    x, y = C.source(call, t, values, 0), C.output(call, t, values)
+    mean, inverse, shift = workspace[:n], workspace[n : 2 * n], workspace[2 * n : 3 * n]
+    training = call[C.TRAINING] != 0 and own[_FROZEN] == 0
+    if training:
+        means = _share(call, t, shared, call[C.MEMBER], _MEANS, n)
+        squares = _share(call, t, shared, call[C.MEMBER], _SQUARES, n)
+        column_sums(x, n, mean, means)
+        rows = like(x, max(1, x.size // n))
+        for c in range(n):
+            means[c] /= rows
+        column_squares(x, n, means, mean, squares)
+        wait_for_all(barrier, call[C.MEMBERS])
+    _statistics(call, t, numbers, params, shared, training, mean, inverse)
+    if own[_SCALE]:
+        gamma = C.parameter(t, params, 0)
+        for c in range(n):
+            inverse[c] *= gamma[c]
+    shift[:] = like(x, 0)
+    if own[_CENTER]:
+        shift[:] = C.parameter(t, params, own[_SCALE])
+    for r in range(x.size // n):
+        for c in range(n):
+            y[r * n + c] = (x[r * n + c] - mean[c]) * inverse[c] + shift[c]
+    return 0.0
+
+
+@kernel
+def _batch_norm_backward(call, t, numbers, params, grads, values, deltas, scratch, workspace, shared, barrier):
+    own = C.own(t)
+    n = own[_CHANNELS]
+    x, delta, dx = C.source(call, t, values, 0), C.delta(call, t, deltas), C.source_delta(call, t, deltas, 0)
+    mean, inverse = workspace[:n], workspace[n : 2 * n]
+    sums, products = workspace[2 * n : 3 * n], workspace[3 * n : 4 * n]
+    training = call[C.TRAINING] != 0 and own[_FROZEN] == 0
+    _statistics(call, t, numbers, params, shared, training, mean, inverse)
+    own_sums = _share(call, t, shared, call[C.MEMBER], _DELTAS, n)
+    own_products = _share(call, t, shared, call[C.MEMBER], _PRODUCTS, n)
+    column_sums(delta, n, sums, own_sums)
+    column_products(x, delta, n, mean, inverse, sums, own_products)
+    if own[_SCALE]:
+        C.parameter(t, grads, 0)[:] = own_products
+    if own[_CENTER]:
+        C.parameter(t, grads, own[_SCALE])[:] = own_sums
+    sums[:] = like(x, 0)
+    products[:] = like(x, 0)
+    if training:
+        # the batch's statistics depend on every row, so every member needs everybody's sums
+        wait_for_all(barrier, call[C.MEMBERS])
+        total = like(x, 1.0 / (call[C.BATCH_ROWS] * _positions(t, n)))
+        for member in range(call[C.MEMBERS]):
+            for c in range(n):
+                sums[c] += _share(call, t, shared, member, _DELTAS, n)[c] * total
+                products[c] += _share(call, t, shared, member, _PRODUCTS, n)[c] * total
+    for c in range(n):
+        # delta - mean(delta) - x_hat mean(delta x_hat), with x_hat = (x - mean) inverse
+        products[c] *= inverse[c]
+    if own[_SCALE]:
+        gamma = C.parameter(t, params, 0)
+        for c in range(n):
+            inverse[c] *= gamma[c]
+    add = C.accumulates(t, 0)
+    for r in range(dx.size // n):
+        for c in range(n):
+            i = r * n + c
+            g = (delta[i] - sums[c] - (x[i] - mean[c]) * products[c]) * inverse[c]
+            dx[i] = dx[i] + g if add else g
+
+
+@kernel
+def _batch_norm_commit(call, t, numbers, params, grads, values, deltas, scratch, workspace, shared, barrier):
+    """moving <- momentum moving + (1 - momentum) batch."""
+    own = C.own(t)
+    n = own[_CHANNELS]
+    if own[_FROZEN]:
+        return
+    mean, variance = workspace[:n], workspace[n : 2 * n]
+    _batch_statistics(call, t, shared, n, mean, variance)
+    moving_mean, moving_variance = C.parameter(t, params, own[_MEAN]), C.parameter(t, params, own[_MEAN] + 1)
+    momentum = like(mean, numbers[_MOMENTUM])
+    rest = like(mean, 1.0 - numbers[_MOMENTUM])
+    for c in range(n):
+        moving_mean[c] = momentum * moving_mean[c] + rest * mean[c]
+        moving_variance[c] = momentum * moving_variance[c] + rest * variance[c]
+
+
+BATCH_NORM = Operation(_encode_batch_norm, _batch_norm, _batch_norm_backward, _batch_norm_commit)
