@@ -111,9 +111,7 @@ def forward(tables, call, params, grads, buffers, shared, barrier, skip_fused):
         elif t[T.OP] == DROPOUT:
             if training:
                 mask = scratch[t[T.SCRATCH] * capacity : t[T.SCRATCH] * capacity + y.size]
-                s0, s1 = threefry(
-                    np.uint32(call[C.KEY_0]), np.uint32(call[C.KEY_1]), np.uint32(0), np.uint32(t[T.STREAM])
-                )
+                s0, s1 = stream_key(call, t[T.STREAM])
                 dropout(x, numbers[i], s0, s1, call[C.FIRST] * t[T.ROWS] * n_out, y, mask)
             else:
                 y[:] = x
