@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from fastann_kernels.numba_backend.compiling import inlined, kernel
+from fastann_kernels.numba_backend.compiling import inlined, lean
 from fastann_kernels.numba_backend.elementary import exp, like, log1p_unit, sigmoid, tanh
 from fastann_kernels.program import ACTIVATIONS
 
@@ -186,7 +186,7 @@ def _exponential_slope(y, alpha):
 def _map(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return the loop out[i] = f(z[i], alpha); z and out may be the same array."""
 
-    @kernel
+    @lean
     def loop(z, alpha, out):
         for i in range(z.size):
             out[i] = function(z[i], alpha)
@@ -197,7 +197,7 @@ def _map(function: Callable[..., Any]) -> Callable[..., Any]:
 def _scale(slope: Callable[..., Any]) -> Callable[..., Any]:
     """Return the loop delta[i] *= f'(v[i]), v being y or z as the slope wants it."""
 
-    @kernel
+    @lean
     def loop(v, alpha, delta):
         for i in range(v.size):
             delta[i] *= slope(v[i], alpha)
@@ -220,7 +220,7 @@ _tanh_map, _tanh_scale = _map(_tanh), _scale(_tanh_slope)
 _exponential_map, _exponential_scale = _map(_exponential), _scale(_exponential_slope)
 
 
-@kernel
+@lean
 def shifted_exponentials(z, width, out, top):
     """out = exp(z - max of its row), top = those maxima; one flat pass of exp, which vectorises whatever the width."""
     for r in range(z.size // width):
@@ -236,7 +236,7 @@ def shifted_exponentials(z, width, out, top):
         out[i] = exp(out[i])
 
 
-@kernel
+@lean
 def softmax(z, width, out, top):
     """out = exp(z) / sum(exp(z)) over rows of `width`; `top` is scratch of one number a row."""
     shifted_exponentials(z, width, out, top)
@@ -249,7 +249,7 @@ def softmax(z, width, out, top):
             out[r * width + j] *= scale
 
 
-@kernel
+@lean
 def log_softmax(z, width, out, top):
     """out = z - log(sum(exp(z))) over rows of `width`."""
     # two passes over z, so out must not be z
@@ -263,7 +263,7 @@ def log_softmax(z, width, out, top):
             out[r * width + j] = z[r * width + j] - shift
 
 
-@kernel
+@lean
 def softmax_backward(y, width, delta):
     """delta <- y * (delta - sum(delta * y)) over rows."""
     for r in range(y.size // width):
@@ -275,7 +275,7 @@ def softmax_backward(y, width, delta):
             d[j] = row[j] * (d[j] - inner)
 
 
-@kernel
+@lean
 def log_softmax_backward(y, width, delta):
     """delta <- delta - exp(y) * sum(delta) over rows."""
     for r in range(y.size // width):
@@ -287,7 +287,7 @@ def log_softmax_backward(y, width, delta):
             d[j] -= exp(row[j]) * total
 
 
-@kernel
+@lean
 def activate(code, alpha, z, width, out, top):
     """out = f(z) for flat z made of rows of `width`; in place for all but log_softmax."""
     alpha = like(z, alpha)
@@ -322,10 +322,11 @@ def activate(code, alpha, z, width, out, top):
     elif code == RELU6:
         _relu6_map(z, alpha, out)
     elif code == LINEAR:
-        out[:] = z
+        for i in range(z.size):
+            out[i] = z[i]
 
 
-@kernel
+@lean
 def activate_backward(code, alpha, y, z, width, delta):
     """Turn dL/dy into dL/dz, in place; z is read only by the codes that `needs_input` names."""
     alpha = like(y, alpha)

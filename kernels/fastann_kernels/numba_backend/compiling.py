@@ -20,15 +20,24 @@ OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"
 _NO_WRAPPERS: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 
+# Without reference counts: a slice costs nothing then, where it would cost two atomic additions, and there is a third
+# less to compile (a step of 30-16-8-1 at batch 32 took 7.4 microseconds with them, 4.5 without).
+_LEAN: dict[str, Any] = {**OPTIONS, "_nrt": False}
+
+
+def lean(function: F) -> F:
+    """Compile a kernel of the epoch loop: it allocates nothing, returns no array and assigns to no slice as a whole."""
+    return numba.njit(**_LEAN, **_NO_WRAPPERS)(function)
+
+
 def kernel(function: F) -> F:
-    """Compile a kernel that only jitted code calls: not cached on its own, and without the wrappers for calls from
-    outside."""
+    """Compile a kernel that may return slices; for instructions that are compiled on their own, see `calls`."""
     return numba.njit(**OPTIONS, **_NO_WRAPPERS)(function)
 
 
 def inlined(function: F) -> F:
     """Compile a scalar formula that must end up inside the loop that calls it."""
-    return numba.njit(**OPTIONS, **_NO_WRAPPERS, forceinline=True)(function)
+    return numba.njit(**_LEAN, **_NO_WRAPPERS, forceinline=True)(function)
 
 
 def entry(function: F) -> F:
@@ -38,7 +47,7 @@ def entry(function: F) -> F:
     and raises where there is none; then the code is compiled once a process instead.
     """
     try:
-        return numba.njit(cache=True, **OPTIONS)(function)
+        return numba.njit(cache=True, **_LEAN)(function)
     except RuntimeError as error:
         warnings.warn(
             f"the compiled kernels cannot be kept on disk ({error}); every process will compile them again. "

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from fastann_kernels.numba_backend.activations import LINEAR, activate, activate_backward
 from fastann_kernels.numba_backend.blas import gemm
-from fastann_kernels.numba_backend.compiling import kernel
+from fastann_kernels.numba_backend.compiling import lean
 from fastann_kernels.numba_backend.elementary import like
 
 
-@kernel
+@lean
 def add_bias(b, z):
     """z[r, :] += b for every row."""
     width = b.size
@@ -21,7 +21,7 @@ def add_bias(b, z):
             row[j] += b[j]
 
 
-@kernel
+@lean
 def sum_rows(delta, out):
     """out[j] = sum over rows of delta[:, j]."""
     width = out.size
@@ -33,7 +33,7 @@ def sum_rows(delta, out):
             out[j] += row[j]
 
 
-@kernel
+@lean
 def dense(x, W, b, rows, fan_in, fan_out, code, alpha, y, z):
     """y = f(x W + b); z receives the input of f where its derivative will need it, and is y itself elsewhere."""
     gemm(False, False, rows, fan_out, fan_in, x, fan_in, W, fan_out, like(x, 0), z, fan_out)
@@ -43,7 +43,7 @@ def dense(x, W, b, rows, fan_in, fan_out, code, alpha, y, z):
         activate(code, alpha, z, fan_out, y, y)
 
 
-@kernel
+@lean
 def dense_backward(x, W, y, z, delta, rows, fan_in, fan_out, code, alpha, dW, db, dx, beta):
     """From delta = dL/dy, which is turned into dL/dz in place: dW = x^T delta, db = sum of rows, dx = delta W^T +
     beta dx.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from fastann_kernels.numba_backend.calls import KEY_0, KEY_1
-from fastann_kernels.numba_backend.compiling import inlined, kernel
+from fastann_kernels.numba_backend.compiling import inlined, lean
 from fastann_kernels.numba_backend.elementary import like
 
 _PARITY = np.uint32(0x1BD11BDA)
@@ -48,13 +48,13 @@ def threefry(k0, k1, c0, c1):
     return np.uint32(x0 + k2), np.uint32(x1 + k0 + 5)
 
 
-@kernel
+@lean
 def stream_key(call, stream):
     """Return the key of a random stream in this step: the step's key with the number of the stream folded in."""
     return threefry(np.uint32(call[KEY_0]), np.uint32(call[KEY_1]), np.uint32(0), np.uint32(stream))
 
 
-@kernel
+@lean
 def dropout(x, rate, k0, k1, first, y, mask):
     """mask = 1 / (1 - rate) where bits >= rate * 2^32, else 0; y = x * mask. x[0] is element `first` of the batch."""
     threshold = np.uint32(rate * 4294967296.0)
@@ -66,7 +66,7 @@ def dropout(x, rate, k0, k1, first, y, mask):
         y[i] = x[i] * mask[i]
 
 
-@kernel
+@lean
 def dropout_backward(delta, mask, dx, accumulate):
     """dx = delta * mask, added to dx where it holds something already."""
     if accumulate:

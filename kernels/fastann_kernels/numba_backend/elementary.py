@@ -17,6 +17,8 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
+from fastann_kernels.numba_backend.compiling import lean
+
 # "reassoc" would merge the two parts of ln 2 below, so only fused multiply-adds are allowed here.
 _LEAF: Any = {"error_model": "numpy", "fastmath": {"contract"}, "forceinline": True}
 
@@ -139,3 +141,18 @@ def _log1p_unit(x):
         return x * ((((p * x + _L3) * x + _L2) * x + _L1) * x + _L0)
 
     return polynomial
+
+
+@lean
+def copy(x, out):
+    """out = x, element by element."""
+    for i in range(x.size):
+        out[i] = x[i]
+
+
+@lean
+def fill(out, value):
+    """Set every element of out."""
+    number = like(out, value)
+    for i in range(out.size):
+        out[i] = number

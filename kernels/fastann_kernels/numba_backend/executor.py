@@ -12,6 +12,7 @@ from fastann_kernels.backend import PRECISIONS, Array, HostState, Record, Steps,
 from fastann_kernels.numba_backend import blas
 from fastann_kernels.numba_backend import interpreter as I
 from fastann_kernels.numba_backend.announce import compile_for
+from fastann_kernels.numba_backend.calls import CALL_SIZE
 from fastann_kernels.numba_backend.operations import CORE, addresses, known
 from fastann_kernels.numba_backend.plan import L_POSITIONS, L_WIDTH, N_WEIGHT, make_plan
 from fastann_kernels.numba_backend.team import single_threaded_blas, team, threads_allowed
@@ -190,12 +191,13 @@ class NumbaExecutor:
         coefficients = np.ascontiguousarray(call.coefficients, np.float64)
         penalties = np.ascontiguousarray(call.penalties, np.float64)
         barrier = np.zeros(1, np.int64)
+        calls = np.zeros((call.members, CALL_SIZE), np.int64)
         shared = np.empty(call.members * self.plan.shared, self.dtype)
 
         def work(member: int) -> int:
             return I.run(
                 member, barrier, arguments, self._tables, call.order, coefficients, penalties, state.params, grads,
-                state.slots, spaces[member].buffers, shared, losses, parts, sums, totals, outputs,
+                state.slots, spaces[member].buffers, shared, calls[member], losses, parts, sums, totals, outputs,
             )  # fmt: skip
 
         with single_threaded_blas():

@@ -11,18 +11,19 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import carray, types  # type: ignore[attr-defined]
+from numba import types
 from numba.extending import intrinsic
+from numba.np.arrayobj import populate_array
 
 from fastann_kernels.numba_backend import calls as C
 from fastann_kernels.numba_backend import losses as L
 from fastann_kernels.numba_backend import operations as O
 from fastann_kernels.numba_backend import plan as T
 from fastann_kernels.numba_backend.activations import activate, activate_backward
-from fastann_kernels.numba_backend.compiling import entry, kernel, sources_digest
+from fastann_kernels.numba_backend.compiling import entry, lean, sources_digest
 from fastann_kernels.numba_backend.dense import dense, dense_backward
 from fastann_kernels.numba_backend.dropout import dropout, dropout_backward, stream_key, threefry
-from fastann_kernels.numba_backend.elementary import like
+from fastann_kernels.numba_backend.elementary import copy, fill, like
 from fastann_kernels.numba_backend.metrics import metric
 from fastann_kernels.numba_backend.team import wait_for_all
 from fastann_kernels.numba_backend.updates import CLIP_FLAGS, clip, gather_gradients, penalty, update
@@ -43,16 +44,24 @@ _LOSSES = len(LOSSES)
 
 
 @intrinsic
-def _pointer(typingctx: Any, address: Any) -> Any:
-    """Return an integer address as a pointer for `carray`."""
+def _array_at(typingctx: Any, address: Any, size: Any, dtype: Any) -> Any:
+    """Return the memory at an address as a one-dimensional array; nothing owns it."""
+    kind = types.Array(dtype.dtype, 1, "C")
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.inttoptr(args[0], context.get_value_type(types.voidptr))
+        array = context.make_array(kind)(context, builder)
+        number = context.get_data_type(kind.dtype)
+        width = context.get_constant(types.intp, context.get_abi_sizeof(number))
+        populate_array(
+            array, data=builder.inttoptr(args[0], number.as_pointer()), shape=[args[1]], strides=[width],
+            itemsize=width, meminfo=None,
+        )  # fmt: skip
+        return array._getvalue()
 
-    return types.voidptr(types.int64), codegen
+    return kind(address, size, dtype), codegen
 
 
-@kernel
+@lean
 def _copy_rows(source, columns, first, width, order, ordered, start, rows, out):
     """out[r, :] = source[row r of the batch, first : first + width]."""
     for r in range(rows):
@@ -62,17 +71,17 @@ def _copy_rows(source, columns, first, width, order, ordered, start, rows, out):
             out[r * width + j] = source[begin + j]
 
 
-@kernel
+@lean
 def _gather(address, is_bytes, columns, n_rows, first, width, order, ordered, start, rows, out):
     if is_bytes:
-        source8 = carray(_pointer(address), (n_rows * columns,), np.uint8)
+        source8 = _array_at(address, n_rows * columns, np.uint8)
         _copy_rows(source8, columns, first, width, order, ordered, start, rows, out)
     else:
-        source = carray(_pointer(address), (n_rows * columns,), out.dtype)
+        source = _array_at(address, n_rows * columns, out.dtype)
         _copy_rows(source, columns, first, width, order, ordered, start, rows, out)
 
 
-@kernel
+@lean
 def _call(kind, i, tables, call, params, grads, buffers, shared, barrier):
     """Call instruction i, which is compiled on its own, and return what it adds to the loss."""
     t, integers, reals, calls = tables[0][i], tables[11], tables[12], tables[13]
@@ -82,7 +91,7 @@ def _call(kind, i, tables, call, params, grads, buffers, shared, barrier):
     )  # fmt: skip
 
 
-@kernel
+@lean
 def forward(tables, call, params, grads, buffers, shared, barrier, skip_fused):
     """Run every instruction on this member's rows; return what instructions add to the loss."""
     instructions, numbers = tables[0], tables[1]
@@ -114,11 +123,11 @@ def forward(tables, call, params, grads, buffers, shared, barrier, skip_fused):
                 s0, s1 = stream_key(call, t[T.STREAM])
                 dropout(x, numbers[i], s0, s1, call[C.FIRST] * t[T.ROWS] * n_out, y, mask)
             else:
-                y[:] = x
+                copy(x, y)
     return added
 
 
-@kernel
+@lean
 def backward(tables, call, params, grads, buffers, shared, barrier):
     """Run every instruction's gradient, last to first; the losses have written the gradients of the outputs."""
     instructions, numbers = tables[0], tables[1]
@@ -154,10 +163,10 @@ def backward(tables, call, params, grads, buffers, shared, barrier):
                 for j in range(delta.size):
                     dx[j] += delta[j]
             else:
-                dx[:] = delta
+                copy(delta, dx)
 
 
-@kernel
+@lean
 def _commit(tables, call, params, grads, buffers, shared, barrier):
     """Let the instructions that keep statistics take those of the batch."""
     calls = tables[13]
@@ -166,17 +175,17 @@ def _commit(tables, call, params, grads, buffers, shared, barrier):
             _call(O.COMMIT, i, tables, call, params, grads, buffers, shared, barrier)
 
 
-@kernel
+@lean
 def _sample_weights(row, batch_w, columns, rows, out):
-    """Return the sample weights of a loss or metric, copied to `out`, or an empty array where it has none."""
+    """Copy the sample weights of a loss or metric to `out` and return how many there are: 0 where it has none."""
     if columns == 0 or not row[T.L_WEIGHTED]:
-        return out[:0]
+        return 0
     for r in range(rows):
         out[r] = batch_w[r * columns + row[T.L_WEIGHT_COLUMN]]
-    return out[:rows]
+    return rows
 
 
-@kernel
+@lean
 def _loss(row, number, y, stride, weights, values, deltas, top, capacity, rows, scale):
     """Evaluate one loss (or metric that is one) on a batch; a scale of 0 asks for the value alone."""
     size = rows * row[T.L_POSITIONS] * row[T.L_WIDTH]
@@ -191,25 +200,25 @@ def _loss(row, number, y, stride, weights, values, deltas, top, capacity, rows, 
     )  # fmt: skip
 
 
-@kernel
+@lean
 def _losses(
     table, numbers, y, stride, batch_w, w_columns, values, deltas, spare, top, capacity, rows, batch, training, parts
 ):
     """parts[i] = this member's share of the mean of loss i over a batch; the gradients go to `deltas`."""
     for i in range(table.shape[0]):
-        weights = _sample_weights(table[i], batch_w, w_columns, rows, spare)
+        weights = spare[: _sample_weights(table[i], batch_w, w_columns, rows, spare)]
         count = batch * table[i, T.L_POSITIONS]
         scale = numbers[i, T.N_WEIGHT] / count if training else 0.0
         value = _loss(table[i], numbers[i], y, stride, weights, values, deltas, top, capacity, rows, scale)
         parts[i] = value / count
 
 
-@kernel
+@lean
 def _metrics(table, numbers, y, stride, batch_w, w_columns, values, deltas, spare, top, capacity, rows, sums, totals):
     """Fill this member's row of metric sums and of their weights."""
     for i in range(table.shape[0]):
         row = table[i]
-        weights = _sample_weights(row, batch_w, w_columns, rows, spare)
+        weights = spare[: _sample_weights(row, batch_w, w_columns, rows, spare)]
         if row[T.L_OP] < _LOSSES:
             sums[i] = _loss(row, numbers[i], y, stride, weights, values, deltas, top, capacity, rows, 0.0)
         else:
@@ -227,7 +236,7 @@ def _metrics(table, numbers, y, stride, batch_w, w_columns, values, deltas, spar
         totals[i] = total * row[T.L_POSITIONS]
 
 
-@kernel
+@lean
 def _total_loss(numbers, tensors, penalties, params, parts):
     """Return the loss of a batch from the members' shares float64[members, losses + 1], penalties included."""
     total = 0.0
@@ -243,7 +252,7 @@ def _total_loss(numbers, tensors, penalties, params, parts):
     return total
 
 
-@kernel
+@lean
 def _collect(outputs, values, capacity, first, rows, collected):
     """Copy the outputs of a batch, side by side, to rows first, first + 1, ... of `collected`."""
     column = 0
@@ -255,7 +264,7 @@ def _collect(outputs, values, capacity, first, rows, collected):
         column += width
 
 
-@kernel
+@lean
 def _load(arguments, inputs, order, capacity, first, rows, values, batch_y, batch_w):
     """Gather inputs, targets and weights of the rows at places first, first + 1, ... of the order."""
     n_rows, ordered = arguments[N_ROWS], arguments[ORDERED]
@@ -274,7 +283,7 @@ def _load(arguments, inputs, order, capacity, first, rows, values, batch_y, batc
         _gather(arguments[W_ADDRESS], 0, w_columns, n_rows, 0, w_columns, order, ordered, first, rows, batch_w)
 
 
-@kernel
+@lean
 def _update(member, barrier, arguments, tensors, spans, coefficients, penalties, params, grads, slots):
     """Do this member's part of the optimizer step: one stretch of the flat vectors."""
     members, flags = arguments[MEMBERS], arguments[FLAGS]
@@ -290,7 +299,7 @@ def _update(member, barrier, arguments, tensors, spans, coefficients, penalties,
     update(arguments[RULE], flags, coefficients, spans, params, grads[0], slots, start, stop)
 
 
-@kernel
+@lean
 def _forward_pass(
     member,
     step,
@@ -328,7 +337,7 @@ def _forward_pass(
     added = forward(tables, call, params, grads, buffers, shared, barrier, mode != PREDICT)
     if mode <= GRADIENTS:
         for i in range(cleared.shape[0]):
-            deltas[cleared[i, 0] * capacity : cleared[i, 0] * capacity + rows * cleared[i, 1]] = like(params, 0)
+            fill(deltas[cleared[i, 0] * capacity : cleared[i, 0] * capacity + rows * cleared[i, 1]], 0)
     if mode != PREDICT:
         y_columns, w_columns = arguments[Y_COLUMNS], arguments[W_COLUMNS]
         _losses(
@@ -349,7 +358,7 @@ def _make_run(digest: str) -> Any:
 
     @entry
     def run(
-        member, barrier, arguments, tables, order, coefficients, penalties, params, grads, slots, buffers, shared,
+        member, barrier, arguments, tables, order, coefficients, penalties, params, grads, slots, buffers, shared, call,
         losses, parts, sums, totals, collected,
     ):  # fmt: skip
         """Run one team member's share of every batch until the rows are used up; return how many steps were completed.
@@ -367,7 +376,6 @@ def _make_run(digest: str) -> Any:
         loss_numbers, tensors, spans = tables[3], tables[9], tables[10]
         mode, members = arguments[MODE], arguments[MEMBERS]
         own_grads = grads[member] if mode <= GRADIENTS else grads[0]
-        call = np.empty(C.CALL_SIZE, np.int64)
         visited = order.size if arguments[ORDERED] else arguments[N_ROWS]
         steps = (visited + arguments[BATCH] - 1) // arguments[BATCH]
         for step in range(steps):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 
 from fastann_kernels.numba_backend.activations import shifted_exponentials
-from fastann_kernels.numba_backend.compiling import inlined, kernel
+from fastann_kernels.numba_backend.compiling import inlined, lean
 from fastann_kernels.numba_backend.elementary import exp, like, log1p_unit
 from fastann_kernels.program import LOSSES
 
@@ -43,7 +43,7 @@ def _hinge_label(y):
     return -1.0 if y == 0 else y
 
 
-@kernel
+@lean
 def pointwise(op, y, p, delta, smoothing):
     """Return value and derivative of the losses that are a mean (KL: a sum) over the entries of a row."""
     e = p - y
@@ -88,7 +88,7 @@ def pointwise(op, y, p, delta, smoothing):
     return math.nan, math.nan
 
 
-@kernel
+@lean
 def _pointwise_rows(op, y, stride, p, width, weights, positions, factor, smoothing, scale, delta):
     total = 0.0
     share = 1.0 if op == KL else 1.0 / width
@@ -105,7 +105,7 @@ def _pointwise_rows(op, y, stride, p, width, weights, positions, factor, smoothi
     return total
 
 
-@kernel
+@lean
 def _squared_errors(y, stride, p, width, scale, delta):
     """The mean squared error of an unweighted (B, K) prediction, in loops that vectorise."""
     total = 0.0
@@ -122,7 +122,7 @@ def _squared_errors(y, stride, p, width, scale, delta):
     return total / width
 
 
-@kernel
+@lean
 def _binary_logits(y, stride, z, p, width, weights, positions, smoothing, scale, delta):
     """max(z, 0) - z y + log(1 + e^-|z|), derivative sigmoid(z) - y; p = sigmoid(z) is written on the way."""
     total = 0.0
@@ -148,7 +148,7 @@ def _binary_logits(y, stride, z, p, width, weights, positions, smoothing, scale,
     return total / width
 
 
-@kernel
+@lean
 def _binary_logits_single(y, stride, z, p, smoothing, scale, delta):
     """As above for one column and no weights: one flat loop that vectorises."""
     total = 0.0
@@ -165,7 +165,7 @@ def _binary_logits_single(y, stride, z, p, smoothing, scale, delta):
     return total
 
 
-@kernel
+@lean
 def _softmax_logits(sparse, y, stride, z, p, width, weights, positions, smoothing, scale, delta, top):
     """sum_k y_k (log sum e^z - z_k), derivative p sum(y) - y; p = softmax(z) is written on the way."""
     shifted_exponentials(z, width, p, top)
@@ -205,7 +205,7 @@ def _softmax_logits(sparse, y, stride, z, p, width, weights, positions, smoothin
     return total
 
 
-@kernel
+@lean
 def _categorical_probabilities(sparse, y, stride, p, width, weights, positions, smoothing, scale, delta):
     """-sum_k y_k log(clip(p_k / sum p)); the derivative goes through clipping and rescaling."""
     total = 0.0
@@ -236,7 +236,7 @@ def _categorical_probabilities(sparse, y, stride, p, width, weights, positions, 
     return total
 
 
-@kernel
+@lean
 def _categorical_hinge(y, stride, p, width, weights, positions, scale, delta):
     """max(0, max((1 - y) p) - sum(y p) + 1)."""
     total = 0.0
@@ -259,7 +259,7 @@ def _categorical_hinge(y, stride, p, width, weights, positions, scale, delta):
     return total
 
 
-@kernel
+@lean
 def _cosine(y, stride, p, width, weights, positions, scale, delta):
     """-sum(y p) / (|y| |p|), each norm not below 1e-7, as Keras normalises."""
     total = 0.0
@@ -285,7 +285,7 @@ def _cosine(y, stride, p, width, weights, positions, scale, delta):
     return total
 
 
-@kernel
+@lean
 def loss(op, from_logits, y, stride, z, p, width, weights, positions, factor, smoothing, scale, delta, top):
     """Return sum_r w_r l_r and add its gradient, times `scale`, to `delta` (unless that is empty).
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastann_kernels.numba_backend.compiling import kernel
+from fastann_kernels.numba_backend.compiling import lean
 from fastann_kernels.program import LOSSES, METRICS
 
 (
@@ -10,7 +10,7 @@ from fastann_kernels.program import LOSSES, METRICS
 ) = range(len(LOSSES), len(LOSSES) + len(METRICS))  # fmt: skip
 
 
-@kernel
+@lean
 def _argmax(row):
     best = 0
     for j in range(1, row.size):
@@ -19,7 +19,7 @@ def _argmax(row):
     return best
 
 
-@kernel
+@lean
 def _in_top_k(label, row, k):
     """Say whether fewer than k entries exceed the label's (ties count in its favour, as in Keras)."""
     above = 0
@@ -28,7 +28,7 @@ def _in_top_k(label, row, k):
     return above < k and row[label] == row[label]
 
 
-@kernel
+@lean
 def _share(op, target, row, threshold):
     """Return the share of equal entries of a row, predictions cut at the threshold or as they are."""
     right = 0
@@ -38,7 +38,7 @@ def _share(op, target, row, threshold):
     return right / row.size
 
 
-@kernel
+@lean
 def metric(op, y, stride, p, width, weights, positions, threshold, k):
     """Return sum_r w_r m_r over the rows of p (B * positions, width); arguments as in `losses.loss`."""
     total = 0.0

@@ -20,7 +20,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from threadpoolctl import ThreadpoolController
 
-from fastann_kernels.numba_backend.compiling import kernel
+from fastann_kernels.numba_backend.compiling import lean
 
 #: Rounds of a barrier spent looking before the thread offers its core to others.
 _PATIENCE = 4000
@@ -60,7 +60,7 @@ def _offer_core(typingctx: Any) -> Any:
     return types.void(), codegen
 
 
-@kernel
+@lean
 def wait_for_all(counter, size):
     """Return once every thread of the team has come here; counter is int64[1], 0 when the run begins."""
     if size == 1:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from fastann_kernels.numba_backend.compiling import kernel
+from fastann_kernels.numba_backend.compiling import lean
 from fastann_kernels.numba_backend.elementary import like
 from fastann_kernels.program import COMMON_COEFFICIENTS, UPDATES
 
@@ -28,7 +28,7 @@ _DECAY, _CLIPVALUE, _CLIPNORM, _GLOBAL_CLIPNORM, _EMA_MOMENTUM, _EMA_OVERWRITE =
 _FIRST = len(COMMON_COEFFICIENTS)
 
 
-@kernel
+@lean
 def penalty(w, l1, l2):
     """Return l1 sum|w| + l2 sum w^2."""
     sizes, squares = 0.0, 0.0
@@ -38,7 +38,7 @@ def penalty(w, l1, l2):
     return l1 * sizes + l2 * squares
 
 
-@kernel
+@lean
 def penalty_gradient(w, l1, l2, g):
     """g += l1 sign(w) + 2 l2 w, with sign(0) = 0."""
     first, second, zero = like(w, l1), like(w, 2 * l2), like(w, 0)
@@ -47,7 +47,7 @@ def penalty_gradient(w, l1, l2, g):
         g[i] += sign + second * w[i]
 
 
-@kernel
+@lean
 def _sum_of_squares(g):
     total = 0.0
     for i in range(g.size):
@@ -55,7 +55,7 @@ def _sum_of_squares(g):
     return total
 
 
-@kernel
+@lean
 def _rescale(g, norm, limit):
     if norm > limit:
         factor = like(g, limit / norm)
@@ -63,7 +63,7 @@ def _rescale(g, norm, limit):
             g[i] *= factor
 
 
-@kernel
+@lean
 def clip(flags, coefficients, tensors, g):
     """Clip the gradient in place: by the norm of each tensor, by the norm of all, or by value."""
     if flags & CLIPNORM:
@@ -83,7 +83,7 @@ def clip(flags, coefficients, tensors, g):
             g[i] = -limit if g[i] < -limit else (limit if g[i] > limit else g[i])
 
 
-@kernel
+@lean
 def sgd(w, g, v, flags, lr, momentum):
     """v <- momentum v - lr g; w <- w + v, or w + momentum v - lr g (Nesterov), or w - lr g without momentum."""
     lr, momentum = like(w, lr), like(w, momentum)
@@ -100,7 +100,7 @@ def sgd(w, g, v, flags, lr, momentum):
             w[i] += v[i]
 
 
-@kernel
+@lean
 def rmsprop(w, g, v, buffer, average, flags, lr, rho, momentum, epsilon):
     """v <- rho v + (1 - rho) g^2; u = lr g / sqrt(v [- average^2] + eps); w <- w - u, or through a momentum buffer."""
     lr, momentum, epsilon = like(w, lr), like(w, momentum), like(w, epsilon)
@@ -118,7 +118,7 @@ def rmsprop(w, g, v, buffer, average, flags, lr, rho, momentum, epsilon):
         w[i] -= u
 
 
-@kernel
+@lean
 def adagrad(w, g, a, lr, epsilon):
     """a <- a + g^2; w <- w - lr g / sqrt(a + eps). Duchi, Hazan & Singer 2011."""
     lr, epsilon = like(w, lr), like(w, epsilon)
@@ -127,7 +127,7 @@ def adagrad(w, g, a, lr, epsilon):
         w[i] -= lr * g[i] / like(w, math.sqrt(a[i] + epsilon))
 
 
-@kernel
+@lean
 def adam(w, g, m, v, alpha, beta1, beta2, eps):
     """m <- m + (1 - beta1)(g - m); v <- v + (1 - beta2)(g^2 - v); w <- w - alpha m / (sqrt(v) + eps).
 
@@ -140,7 +140,7 @@ def adam(w, g, m, v, alpha, beta1, beta2, eps):
         w[i] -= alpha * m[i] / (like(w, math.sqrt(v[i])) + eps)
 
 
-@kernel
+@lean
 def amsgrad(w, g, m, v, v_hat, alpha, beta1, beta2, eps):
     """Adam with the largest v so far in place of v. Reddi, Kale & Kumar 2018, algorithm 2."""
     alpha, rest1, rest2, eps = like(w, alpha), like(w, 1 - beta1), like(w, 1 - beta2), like(w, eps)
@@ -151,7 +151,7 @@ def amsgrad(w, g, m, v, v_hat, alpha, beta1, beta2, eps):
         w[i] -= alpha * m[i] / (like(w, math.sqrt(v_hat[i])) + eps)
 
 
-@kernel
+@lean
 def nadam(w, g, m, v, lr, beta1, beta2, eps, m_scale, g_scale, v_scale):
     """Adam with Nesterov momentum: w <- w - lr (m_scale m + g_scale g) / (sqrt(v_scale v) + eps). Dozat 2016."""
     rest1, rest2, eps = like(w, 1 - beta1), like(w, 1 - beta2), like(w, eps)
@@ -162,7 +162,7 @@ def nadam(w, g, m, v, lr, beta1, beta2, eps, m_scale, g_scale, v_scale):
         w[i] -= lr * (m_scale * m[i] + g_scale * g[i]) / (like(w, math.sqrt(v_scale * v[i])) + eps)
 
 
-@kernel
+@lean
 def adamax(w, g, m, u, alpha, beta1, beta2, eps):
     """m as Adam; u <- max(beta2 u, |g|); w <- w - alpha m / (u + eps). Kingma & Ba 2015, section 7.1."""
     alpha, rest1, beta2, eps = like(w, alpha), like(w, 1 - beta1), like(w, beta2), like(w, eps)
@@ -173,7 +173,7 @@ def adamax(w, g, m, u, alpha, beta1, beta2, eps):
         w[i] -= alpha * m[i] / (u[i] + eps)
 
 
-@kernel
+@lean
 def lion(w, g, m, lr, beta1, beta2):
     """w <- w - lr sign(beta1 m + (1 - beta1) g); m <- beta2 m + (1 - beta2) g. Chen et al. 2023."""
     lr, zero = like(w, lr), like(w, 0)
@@ -184,7 +184,7 @@ def lion(w, g, m, lr, beta1, beta2):
         m[i] = beta2 * m[i] + rest2 * g[i]
 
 
-@kernel
+@lean
 def _apply(op, flags, w, g, slots, start, stop, c):
     """Run the rule on one stretch; c holds the rule's own coefficients."""
     if op == ADAM and flags & AMSGRAD:
@@ -209,7 +209,7 @@ def _apply(op, flags, w, g, slots, start, stop, c):
         lion(w, g, slots[0, start:stop], c[0], c[1], c[2])
 
 
-@kernel
+@lean
 def gather_gradients(grads, tensors, penalties, params, start, stop):
     """grads[0, start:stop] <- sum over the members of the team, plus the gradient of the penalties."""
     total = grads[0, start:stop]
@@ -224,17 +224,18 @@ def gather_gradients(grads, tensors, penalties, params, start, stop):
                 penalty_gradient(params[first:last], penalties[i, 0], penalties[i, 1], grads[0, first:last])
 
 
-@kernel
+@lean
 def _follow_average(coefficients, w, average):
     """average <- momentum average + (1 - momentum) w, and w <- average where the step asks for it."""
     keep, rest = like(w, coefficients[_EMA_MOMENTUM]), like(w, 1 - coefficients[_EMA_MOMENTUM])
     for j in range(w.size):
         average[j] = keep * average[j] + rest * w[j]
     if coefficients[_EMA_OVERWRITE] != 0:
-        w[:] = average
+        for i in range(w.size):
+            w[i] = average[i]
 
 
-@kernel
+@lean
 def update(op, flags, coefficients, spans, params, g, slots, start, stop):
     """Decay, apply the rule and follow the moving average on parameters start..stop, in place; g is float[P],
     clipped."""
