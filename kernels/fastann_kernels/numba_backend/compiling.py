@@ -55,7 +55,7 @@ def entry(function: F) -> F:
             RuntimeWarning,
             stacklevel=2,
         )
-        return numba.njit(**OPTIONS)(function)
+        return numba.njit(**_LEAN)(function)
 
 
 def sources_digest() -> str:
