@@ -29,10 +29,10 @@ from fastann_kernels.program import Instruction, Program
 ROWS, FIRST, CAPACITY, TRAINING, MEMBER, MEMBERS, BATCH_ROWS, KEY_0, KEY_1 = range(9)
 CALL_SIZE = 9
 
-# Entries of `t`, followed by IN, D_IN, ACCUMULATE, SIZE of each input, then OFFSET, LENGTH of each parameter, then
-# the instruction's own integers.
+# Entries of `t`, followed by IN, D_IN, ACCUMULATE, SIZE of each input, then OFFSET, LENGTH, ADD of each parameter,
+# then the instruction's own integers.
 OUT, OUT_SIZE, D_OUT, SCRATCH, SHARED, INPUTS, PARAMETERS, OWN = range(8)
-INPUT_FIELDS, PARAMETER_FIELDS = 4, 2
+INPUT_FIELDS, PARAMETER_FIELDS = 4, 3
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,8 @@ class Operation:
     Attributes:
         encode: its constants and needs.
         forward: writes the output and returns what is added to the loss of the batch.
-        backward: writes the gradients of parameters to `grads`, those of inputs to `deltas`, added where `accumulates`.
+        backward: writes the gradients of parameters to `grads`, added where `adds_gradient`, and those of inputs to
+            `deltas`, added where `accumulates`.
         commit: called by member 0 alone once a step is sure to be made, for parameters that no gradient changes.
     """
 
@@ -116,6 +117,12 @@ def parameter(t, vector, k):
 
 
 @kernel
+def adds_gradient(t, k):
+    """Return whether the gradient of parameter number k is to be added to that of another instruction that uses it."""
+    return t[OWN + 1 + INPUT_FIELDS * t[INPUTS] + PARAMETER_FIELDS * k + 2] != 0
+
+
+@kernel
 def kept(call, t, scratch, columns):
     """Return the scratch of the instruction, rows * columns elements."""
     start = t[SCRATCH] * call[CAPACITY]
@@ -130,7 +137,7 @@ def own(t):
 
 @kernel
 def put(result, dx, add):
-    """dx = result, or dx += result; nothing where dx is empty."""
+    """dx = result, or dx += result; nothing where dx is empty. For gradients of parameters too."""
     if add:
         for i in range(dx.size):
             dx[i] += result[i]

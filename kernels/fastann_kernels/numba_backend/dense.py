@@ -8,7 +8,7 @@ from __future__ import annotations
 from fastann_kernels.numba_backend.activations import LINEAR, activate, activate_backward
 from fastann_kernels.numba_backend.blas import gemm
 from fastann_kernels.numba_backend.compiling import lean
-from fastann_kernels.numba_backend.elementary import like
+from fastann_kernels.numba_backend.elementary import fill, like
 
 
 @lean
@@ -22,11 +22,11 @@ def add_bias(b, z):
 
 
 @lean
-def sum_rows(delta, out):
-    """out[j] = sum over rows of delta[:, j]."""
+def sum_rows(delta, out, add):
+    """out[j] = sum over rows of delta[:, j], added to what is there if `add`."""
     width = out.size
-    for j in range(width):
-        out[j] = like(delta, 0)
+    if not add:
+        fill(out, 0)
     for r in range(delta.size // width):
         row = delta[r * width : (r + 1) * width]
         for j in range(width):
@@ -44,17 +44,16 @@ def dense(x, W, b, rows, fan_in, fan_out, code, alpha, y, z):
 
 
 @lean
-def dense_backward(x, W, y, z, delta, rows, fan_in, fan_out, code, alpha, dW, db, dx, beta):
-    """From delta = dL/dy, which is turned into dL/dz in place: dW = x^T delta, db = sum of rows, dx = delta W^T +
-    beta dx.
+def dense_backward(x, W, y, z, delta, rows, fan_in, fan_out, code, alpha, dW, db, dx, add_W, add_b, add_x):
+    """From delta = dL/dy, which is turned into dL/dz in place: dW = x^T delta, db = sum of rows, dx = delta W^T,
+    each added to what is there if its flag says so.
 
     An empty dx asks for no gradient of the input, an empty db says that the layer has no bias.
     """
     if code != LINEAR:
         activate_backward(code, alpha, y, z, fan_out, delta)
-    zero = like(x, 0)
-    gemm(True, False, fan_in, fan_out, rows, x, fan_in, delta, fan_out, zero, dW, fan_out)
+    gemm(True, False, fan_in, fan_out, rows, x, fan_in, delta, fan_out, like(x, add_W), dW, fan_out)
     if db.size:
-        sum_rows(delta, db)
+        sum_rows(delta, db, add_b)
     if dx.size:
-        gemm(False, True, rows, fan_in, fan_out, delta, fan_out, W, fan_out, beta, dx, fan_in)
+        gemm(False, True, rows, fan_in, fan_out, delta, fan_out, W, fan_out, like(x, add_x), dx, fan_in)

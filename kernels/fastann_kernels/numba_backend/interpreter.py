@@ -23,7 +23,7 @@ from fastann_kernels.numba_backend.activations import activate, activate_backwar
 from fastann_kernels.numba_backend.compiling import entry, lean, sources_digest
 from fastann_kernels.numba_backend.dense import dense, dense_backward
 from fastann_kernels.numba_backend.dropout import dropout, dropout_backward, stream_key, threefry
-from fastann_kernels.numba_backend.elementary import copy, fill, like
+from fastann_kernels.numba_backend.elementary import copy, fill
 from fastann_kernels.numba_backend.metrics import metric
 from fastann_kernels.numba_backend.team import wait_for_all
 from fastann_kernels.numba_backend.updates import CLIP_FLAGS, clip, gather_gradients, penalty, update
@@ -151,8 +151,10 @@ def backward(tables, call, params, grads, buffers, shared, barrier):
             kernel_end = t[T.KERNEL] + n_in * n_out
             W, dW = params[t[T.KERNEL] : kernel_end], grads[t[T.KERNEL] : kernel_end]
             db = grads[:0] if t[T.BIAS] < 0 else grads[t[T.BIAS] : t[T.BIAS] + n_out]
-            beta = like(x, t[T.ACCUMULATE])
-            dense_backward(x, W, y, z, delta, wide, n_in, n_out, t[T.CODE], numbers[i], dW, db, dx, beta)
+            dense_backward(
+                x, W, y, z, delta, wide, n_in, n_out, t[T.CODE], numbers[i], dW, db, dx, t[T.ADD_KERNEL],
+                t[T.ADD_BIAS], t[T.ACCUMULATE],
+            )  # fmt: skip
         elif dx.size and t[T.OP] == DROPOUT and training:
             mask = scratch[t[T.SCRATCH] * capacity : t[T.SCRATCH] * capacity + y.size]
             dropout_backward(delta, mask, dx, t[T.ACCUMULATE])
@@ -164,6 +166,14 @@ def backward(tables, call, params, grads, buffers, shared, barrier):
                     dx[j] += delta[j]
             else:
                 copy(delta, dx)
+
+
+@lean
+def _clear_idle(tensors, grads):
+    """Zero the gradients that no instruction writes, so that penalties do not pile up there."""
+    for i in range(tensors.shape[0]):
+        if tensors[i, 4]:
+            fill(grads[tensors[i, 0] : tensors[i, 0] + tensors[i, 1]], 0)
 
 
 @lean
@@ -385,6 +395,7 @@ def _make_run(digest: str) -> Any:
             )  # fmt: skip
             if mode > GRADIENTS:
                 continue
+            _clear_idle(tensors, own_grads)
             backward(tables, call, params, own_grads, buffers, shared, barrier)
             wait_for_all(barrier, members)
             loss = _total_loss(loss_numbers, tensors, penalties, params, parts[:, step])

@@ -179,9 +179,9 @@ def _batch_norm_backward(call, t, numbers, params, grads, values, deltas, scratc
     column_sums(delta, n, sums, own_sums)
     column_products(x, delta, n, mean, inverse, sums, own_products)
     if own[_SCALE]:
-        C.parameter(t, grads, 0)[:] = own_products
+        C.put(own_products, C.parameter(t, grads, 0), C.adds_gradient(t, 0))
     if own[_CENTER]:
-        C.parameter(t, grads, own[_SCALE])[:] = own_sums
+        C.put(own_sums, C.parameter(t, grads, own[_SCALE]), C.adds_gradient(t, own[_SCALE]))
     sums[:] = like(x, 0)
     products[:] = like(x, 0)
     if training:

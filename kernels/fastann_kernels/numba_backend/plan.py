@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastann_kernels.numba_backend.activations import LOG_SOFTMAX, SOFTMAX, needs_input
-from fastann_kernels.numba_backend.calls import Encoding
+from fastann_kernels.numba_backend.calls import INPUT_FIELDS, OWN, PARAMETER_FIELDS, Encoding
 from fastann_kernels.numba_backend.layout import (
     delta_offsets,
     entry_of,
@@ -36,12 +36,13 @@ from fastann_kernels.program import (
 Table = NDArray[np.int64]
 
 # Columns of an instruction. IN, OUT, PRE, MASK are offsets of values and scratch, D_IN and D_OUT of their gradients;
-# -1: none. INTEGERS to NUMBERS_END: what an instruction that is called by address is given, see `calls`.
+# -1: none. INTEGERS to NUMBERS_END: what an instruction that is called by address is given, see `calls`. ADD_KERNEL,
+# ADD_BIAS: whether the gradient of a parameter is added to that of another instruction that uses it.
 (
     OP, IN, OUT, D_IN, D_OUT, ACCUMULATE, ROWS, WIDTH_IN, WIDTH_OUT, KERNEL, BIAS, CODE, PRE, SCRATCH, FUSED, BACKWARD,
-    STREAM, INTEGERS, INTEGERS_END, NUMBERS, NUMBERS_END,
-) = range(21)  # fmt: skip
-_COLUMNS = 21
+    STREAM, INTEGERS, INTEGERS_END, NUMBERS, NUMBERS_END, ADD_KERNEL, ADD_BIAS,
+) = range(23)  # fmt: skip
+_COLUMNS = 23
 # Columns of a loss or metric: what it computes, where it reads, how its target is laid out.
 L_OP, L_LOGITS, L_Z, L_P, L_DELTA, L_WIDTH, L_POSITIONS, L_COLUMN, L_WEIGHTED, L_WEIGHT_COLUMN, L_K = range(11)
 # Columns of the numbers that go with a loss or metric.
@@ -58,13 +59,13 @@ class Plan:
     """The tables of one program.
 
     Attributes:
-        instructions: int64[n, 21]; numbers: float64[n], alpha or rate of each.
+        instructions: int64[n, 23]; numbers: float64[n], alpha or rate of each.
         integers, reals: int64[], float64[]: the constants of instructions that are called by address.
         losses, metrics: int64[n, 11]; loss_numbers, metric_numbers: float64[n, 4].
         cleared: int64[n, 2], offset and columns of gradients that losses add to.
         inputs, outputs: int64[n, 2], offset and columns of the values packed in a row of data.
-        tensors: int64[n, 4], offset, size, trainable, decay of each parameter; spans: the same, neighbours alike
-        merged.
+        tensors: int64[n, 5], offset, size, trainable, decay of each parameter, and whether penalties alone move it;
+            spans: the first four, neighbours alike merged.
         rule: code of the update rule; flags: its bits.
         value_columns, delta_columns, scratch_columns: columns of the three work buffers.
         workspace, shared: elements a member of the other two.
@@ -106,6 +107,7 @@ def make_plan(program: Program) -> Plan:
     rows = [encoder.row(instruction) for instruction in reversed(program.instructions)]
     roots, values, deltas = encoder.roots, encoder.values, encoder.deltas
     tensors = [(p.offset, p.size, int(p.trainable), int(p.decay)) for p in program.parameters]
+    idle = [int(i not in encoder.learning) for i in range(len(tensors))]
     update = program.update
     cleared = dict.fromkeys(roots[entry_of(loss)] for loss in program.losses)
     return Plan(
@@ -118,7 +120,7 @@ def make_plan(program: Program) -> Plan:
         cleared=_table([[deltas[v], program.values[v].size] for v in cleared if v in deltas], 2),
         inputs=_table([[values[roots[v]], program.values[v].size] for v in program.inputs], 2),
         outputs=_table([[values[roots[v]], program.values[v].size] for v in program.outputs], 2),
-        tensors=_table(tensors, 4),
+        tensors=_table([(*row, alone) for row, alone in zip(tensors, idle, strict=True)], 5),
         spans=_table(_merge(tensors), 4),
         rule=_UPDATE_CODES[update.op] if update else 0,
         flags=sum(FLAGS[flag] for flag in update.flags) if update else 0,
@@ -150,6 +152,7 @@ class _Encoder:
     Attributes:
         roots, values, deltas: see `layout`.
         scratch, workspace, shared, integers, reals: needed so far.
+        learning: parameters that a loss has a gradient of, so far.
     """
 
     def __init__(self, program: Program) -> None:
@@ -162,6 +165,7 @@ class _Encoder:
         self.integers: list[int] = []
         self.reals: list[float] = []
         self._written = {self.roots[entry_of(loss)] for loss in program.losses}
+        self.learning: set[int] = set()
 
     def row(self, instruction: Instruction) -> list[int]:
         """Return the row of an instruction."""
@@ -189,6 +193,8 @@ class _Encoder:
         row[ROWS] = program.values[instruction.output].size // row[WIDTH_OUT]
         row[KERNEL] = program.parameters[instruction.params[0]].offset if instruction.params else -1
         row[BIAS] = program.parameters[instruction.params[1]].offset if instruction.get("use_bias") else -1
+        for column, parameter in zip((ADD_KERNEL, ADD_BIAS), instruction.params, strict=False):
+            row[column] = self._adds(parameter, row)
         row[CODE] = code
         row[PRE] = row[SCRATCH] = -1
         if instruction.op == "dense" and needs_input(code, _number(instruction)):
@@ -205,14 +211,14 @@ class _Encoder:
         begin, shared = len(self.integers), self.shared
         self.shared += needs.shared
         sources = [(*self._source(v, row), program.values[v].size) for v in instruction.inputs]
-        own = 8 + 4 * len(sources) + 2 * len(instruction.params)
+        own = OWN + 1 + INPUT_FIELDS * len(sources) + PARAMETER_FIELDS * len(instruction.params)
         self.integers += [
             row[OUT], program.values[instruction.output].size, row[D_OUT],
             self._keep(needs.scratch) if needs.scratch else -1, shared, len(sources), len(instruction.params), own,
         ]  # fmt: skip
         self.integers += [number for source in sources for number in source]
         for p in instruction.params:
-            self.integers += [program.parameters[p].offset, program.parameters[p].size]
+            self.integers += [program.parameters[p].offset, program.parameters[p].size, self._adds(p, row)]
         row[INTEGERS], row[NUMBERS] = begin, len(self.reals)
         self.integers += needs.integers
         self.reals += needs.numbers
@@ -226,6 +232,14 @@ class _Encoder:
         if wanted:
             self._written.add(root)
         return self.values[root], self.deltas[root] if wanted else -1, add
+
+    def _adds(self, parameter: int, row: list[int]) -> int:
+        """Return whether the gradient of a parameter is added to that of an instruction that was encoded before."""
+        if not row[BACKWARD]:
+            return 0
+        add = int(parameter in self.learning)
+        self.learning.add(parameter)
+        return add
 
     def _keep(self, columns: int) -> int:
         """Reserve columns of scratch and return where they begin."""
