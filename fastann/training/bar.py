@@ -29,15 +29,16 @@ class Bar:
         self._shown = time.perf_counter()
         self._pending: str | None = None
 
-    def start(self, title: str, steps: int) -> None:
-        self._title, self._steps = title, steps
+    def start(self, title: str, steps: int | None) -> None:
+        self._title, self._steps, self._done = title, steps, 0
         self._began = time.perf_counter()
         if self._live is not None:
             self._live.reset(self._task, description=title, total=steps, completed=0, logs="")
 
     def update(self, done: int, logs: Callable[[], Logs]) -> None:
         now = time.perf_counter()
-        if now - self._shown < INTERVAL or done >= self._steps:
+        self._done = done
+        if now - self._shown < INTERVAL or (self._steps is not None and done >= self._steps):
             return
         self._flush()
         live = self._open()
@@ -47,7 +48,8 @@ class Bar:
 
     def finish(self, logs: Logs) -> None:
         now = time.perf_counter()
-        self._pending = line(f"{self._title} - {self._steps}/{self._steps}", now - self._began, logs)
+        steps = self._done if self._steps is None else self._steps
+        self._pending = line(f"{self._title} - {steps}/{steps}", now - self._began, logs)
         if now - self._shown >= INTERVAL:
             self._flush()
             self._shown = now

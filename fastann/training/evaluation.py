@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -11,17 +11,17 @@ from fastann_kernels.backend import Array
 from fastann.callbacks.base import Logs
 from fastann.callbacks.callback_list import CallbackList
 from fastann.training.arguments import batch_rows, optional_count, verbosity
+from fastann.training.data import Dataset
 from fastann.training.interrupt import Interrupt
 from fastann.training.logs import Tally
-from fastann.training.pace import COMPILED_CALL, step_seconds
+from fastann.training.opening import open_with_targets, open_without_targets, refuse_beside
+from fastann.training.pieces import Piece, Pieces, RowPieces, StreamPieces
 from fastann.training.preparing import with_targets, without_targets
 from fastann.training.progress import Progress, Silent, make_progress
 from fastann.training.session import Session
-from fastann.training.source import Source, make_source
+from fastann.training.source import make_source
+from fastann.training.streams import is_stream
 from fastann.training.trainable import Trainable
-
-#: Rows that go through the network together where nobody looks at single batches: results do not depend on it.
-ROWS_TOGETHER = {"numba": 256, "jax": 1024}
 
 
 def evaluate(
@@ -36,20 +36,23 @@ def evaluate(
     return_dict: bool = False,
 ) -> float | list[float] | dict[str, float]:
     """Return loss and metrics over all rows; see `Model.evaluate`."""
-    rows, limit, shown = batch_rows(batch_size), optional_count(steps, "steps"), verbosity(verbose)
+    size, limit, shown = batch_rows(batch_size), optional_count(steps, "steps"), verbosity(verbose)
     listeners = CallbackList(callbacks)
-    session, data = with_targets(model, x, y, sample_weight)
-    if limit is not None:
-        data = data.part(0, min(data.rows, limit * rows))
-    source = make_source(session, data)
-    count = -(-source.rows // rows)
+    made: Pieces
+    if is_stream(x):
+        refuse_beside(x, y=y, sample_weight=sample_weight)
+        session, reader = open_with_targets(model, x, limit)
+        made = StreamPieces(session, reader, limit)
+    else:
+        session, data = with_targets(model, x, y, sample_weight)
+        made = row_pieces(session, data, size, limit)
     listeners.set_model(model)
-    listeners.set_params({"verbose": verbose, "epochs": 1, "steps": count})
+    listeners.set_params({"verbose": verbose, "epochs": 1, "steps": made.batches})
     progress = make_progress(shown)
     try:
         with Interrupt() as interrupt:
-            progress.start("Evaluation", count)
-            logs = Evaluation(model, session, source, rows, listeners, interrupt, progress).run()
+            progress.start("Evaluation", made.batches)
+            logs = Evaluation(model, session, made, listeners, interrupt, progress).run()
             progress.finish(logs)
     finally:
         progress.close()
@@ -64,13 +67,18 @@ def results(logs: Logs, return_dict: bool) -> float | list[float] | dict[str, fl
     return values[0] if len(values) == 1 else values
 
 
+def row_pieces(session: Session, data: Dataset, batch_size: int, limit: int | None) -> RowPieces:
+    """Return the pieces of some rows, of the first `limit` batches only if that is given."""
+    rows = data if limit is None else data.part(0, min(data.rows, limit * batch_size))
+    return RowPieces(session, make_source(session, rows), batch_size)
+
+
 class Evaluation:
-    """Loss and metrics of a source of rows; may run many times, as validation does.
+    """Loss and metrics of rows with targets; may run many times, as validation does.
 
     Args:
         model: gets `stop_evaluating`, which a callback may set to True to end early.
-        session, source: what to run, on what.
-        batch_size: rows a batch.
+        session, pieces: what to run, on what.
         callbacks: told of the beginning, the end and, if they want to know, every batch.
         interrupt: looked at between two calls; KeyboardInterrupt is raised if it was requested.
         progress: told of the batches; None to show nothing.
@@ -80,16 +88,14 @@ class Evaluation:
         self,
         model: Any,
         session: Session,
-        source: Source,
-        batch_size: int,
+        pieces: Pieces,
         callbacks: CallbackList,
         interrupt: Interrupt | None = None,
         progress: Progress | None = None,
     ) -> None:
         self._model = model
         self._session = session
-        self._source = source
-        self._batch_size = batch_size
+        self._pieces = pieces
         self._callbacks = callbacks
         self._interrupt = interrupt
         self._progress: Progress = Silent() if progress is None else progress
@@ -101,47 +107,31 @@ class Evaluation:
         self._tally.reset()
         self._model.stop_evaluating = False
         self._callbacks.on_test_begin()
-        together = self._batch_size if self._batch_by_batch else rows_together(self._session, self._batch_size)
-        for first, last in pieces(self._session, self._source, together, self._batch_by_batch):
-            batch = first // self._batch_size
-            if self._batch_by_batch:
-                self._callbacks.on_test_batch_begin(batch)
-            self._piece(first, last, together)
-            self._progress.update(-(-last // self._batch_size), self._tally.logs)
-            if self._batch_by_batch:
-                self._callbacks.on_test_batch_end(batch, self._tally.logs())
-            if self._interrupt is not None and self._interrupt.requested:
-                raise KeyboardInterrupt
-            if self._model.stop_evaluating:
-                break
+        with closing(self._pieces.cut(self._batch_by_batch, self._interrupted)) as pieces:
+            for piece in pieces:
+                if self._batch_by_batch:
+                    self._callbacks.on_test_batch_begin(piece.done - 1)
+                self._evaluate(piece)
+                self._progress.update(piece.done, self._tally.logs)
+                if self._batch_by_batch:
+                    self._callbacks.on_test_batch_end(piece.done - 1, self._tally.logs())
+                if self._interrupted() or self._model.stop_evaluating:
+                    break
+        if self._interrupted():
+            raise KeyboardInterrupt
         logs = self._tally.logs()
         self._callbacks.on_test_end(logs)
         return logs
 
-    def _piece(self, first: int, last: int, batch_size: int) -> None:
+    def _evaluate(self, piece: Piece) -> None:
         collect = self._tally.needs_outputs
-        record = self._session.evaluate(self._source.part(first, last), min(batch_size, last - first), collect)
+        record = self._session.evaluate(piece.place(), piece.together, collect)
         self._tally.add(record)
         if record.outputs is not None and collect:
-            self._tally.add_outputs(record.outputs, *self._source.targets(slice(first, last)))
+            self._tally.add_outputs(record.outputs, *piece.targets())
 
-
-def rows_together(session: Session, batch_size: int) -> int:
-    """Return how many rows to compute with at a time when the user's batches do not matter."""
-    return max(batch_size, ROWS_TOGETHER.get(session.backend, batch_size))
-
-
-def pieces(session: Session, source: Source, batch_size: int, every_batch: bool) -> Iterator[tuple[int, int]]:
-    """Return first and last row (excluded) of each call: whole batches, about a second of work, or one batch."""
-    batches = 1
-    if not every_batch:
-        # forward is a third of a step
-        batches = max(1, int(3 * COMPILED_CALL / step_seconds(session.program, batch_size)))
-        batches = 1 << (batches.bit_length() - 1)
-    if source.longest is not None:
-        batches = max(1, min(batches, source.longest // batch_size))
-    step = batches * batch_size
-    return ((first, min(first + step, source.rows)) for first in range(0, source.rows, step))
+    def _interrupted(self) -> bool:
+        return self._interrupt is not None and self._interrupt.requested
 
 
 def predict(
@@ -153,21 +143,23 @@ def predict(
     callbacks: Any = None,
 ) -> Array:
     """Return what the network puts out for each row, (N, *output shape); see `Model.predict`."""
-    rows, limit, shown = batch_rows(batch_size), optional_count(steps, "steps"), verbosity(verbose)
+    size, limit, shown = batch_rows(batch_size), optional_count(steps, "steps"), verbosity(verbose)
     listeners = CallbackList(callbacks)
-    session, data = without_targets(model, x)
-    if limit is not None:
-        data = data.part(0, min(data.rows, limit * rows))
-    source = make_source(session, data)
-    count = -(-source.rows // rows)
+    made: Pieces
+    if is_stream(x):
+        session, reader = open_without_targets(model, x, limit)
+        made = StreamPieces(session, reader, limit)
+    else:
+        session, data = without_targets(model, x)
+        made = row_pieces(session, data, size, limit)
     listeners.set_model(model)
-    listeners.set_params({"verbose": verbose, "epochs": 1, "steps": count})
+    listeners.set_params({"verbose": verbose, "epochs": 1, "steps": made.batches})
     progress = make_progress(shown, quiet_without_terminal=True)
     try:
         with Interrupt() as interrupt:
-            progress.start("Prediction", count)
+            progress.start("Prediction", made.batches)
             listeners.on_predict_begin()
-            outputs = _outputs(model, session, source, rows, listeners, interrupt, progress)
+            outputs = _outputs(model, session, made, listeners, interrupt, progress)
             listeners.on_predict_end()
             progress.finish({})
     finally:
@@ -178,29 +170,27 @@ def predict(
 def _outputs(
     model: Any,
     session: Session,
-    source: Source,
-    batch_size: int,
+    rows: Pieces,
     callbacks: CallbackList,
     interrupt: Interrupt,
     progress: Progress,
 ) -> Array:
     every_batch = callbacks.wants_batches("predict")
-    together = batch_size if every_batch else rows_together(session, batch_size)
     model.stop_predicting = False
     parts: list[Array] = []
-    for first, last in pieces(session, source, together, every_batch):
-        batch = first // batch_size
-        if every_batch:
-            callbacks.on_predict_batch_begin(batch)
-        packed = session.predict(source.inputs(first, last), min(together, last - first))
-        parts.append(unpacked(session, packed))
-        progress.update(-(-last // batch_size), dict)
-        if every_batch:
-            callbacks.on_predict_batch_end(batch, {"outputs": parts[-1]})
-        if interrupt.requested:
-            raise KeyboardInterrupt
-        if model.stop_predicting:
-            break
+    with closing(rows.cut(every_batch, lambda: interrupt.requested)) as pieces:
+        for piece in pieces:
+            if every_batch:
+                callbacks.on_predict_batch_begin(piece.done - 1)
+            packed = session.predict(piece.inputs(), piece.together)
+            parts.append(unpacked(session, packed))
+            progress.update(piece.done, dict)
+            if every_batch:
+                callbacks.on_predict_batch_end(piece.done - 1, {"outputs": parts[-1]})
+            if interrupt.requested or model.stop_predicting:
+                break
+    if interrupt.requested:
+        raise KeyboardInterrupt
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 

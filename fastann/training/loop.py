@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+import warnings
 from typing import Any
 
 from fastann.callbacks.base import Logs
@@ -13,18 +13,19 @@ from fastann.errors import NonFiniteLossError
 from fastann.training.arguments import FitArguments, fit_arguments, verbosity
 from fastann.training.batches import loss_and_gradients, predict_on_batch, test_on_batch, train_on_batch
 from fastann.training.data import Dataset
-from fastann.training.evaluation import Evaluation, evaluate, predict
+from fastann.training.evaluation import Evaluation, evaluate, predict, row_pieces
+from fastann.training.feeds import Feed, Portion, row_feed, stream_feed
 from fastann.training.interrupt import Interrupt
 from fastann.training.logs import Tally
+from fastann.training.opening import open_with_targets, refuse_beside
 from fastann.training.pace import make_pace
-from fastann.training.passes import Passes, Stretch
+from fastann.training.pieces import Pieces, StreamPieces
 from fastann.training.preparing import with_targets
 from fastann.training.progress import Progress, make_progress
 from fastann.training.session import Session
-from fastann.training.source import make_source
 from fastann.training.splits import split_off
+from fastann.training.streams import is_stream
 from fastann.training.trainable import Trainable
-from fastann.training.weights import with_class_weights
 
 __all__ = [
     "evaluate",
@@ -35,6 +36,9 @@ __all__ = [
     "test_on_batch",
     "train_on_batch",
 ]
+
+#: Steps enough for any epoch.
+MANY = 1 << 40
 
 
 def fit(
@@ -73,23 +77,34 @@ def fit(
     )  # fmt: skip
     shown = verbosity(verbose)
     listeners = CallbackList(callbacks, add_history=True)
-    session, training = with_targets(model, x, y, sample_weight)
-    validation: Dataset | None = None
+    feed: Feed
+    validation: Pieces | None = None
+    if is_stream(x):
+        split = arguments.validation_split if validation_data is None else 0
+        refuse_beside(x, y=y, sample_weight=sample_weight, validation_split=split or None)
+        if batch_size is not None and validation_data is None:
+            _warn_of_batch_size(x)
+        session, feed = stream_feed(model, x, class_weight, arguments)
+    else:
+        session, training = with_targets(model, x, y, sample_weight)
+        if validation_data is None and arguments.validation_split > 0:
+            training, held = split_off(training, arguments.validation_split, session.program)
+            validation = _validation_of_rows(session, held, arguments)
+        feed = row_feed(session, training, class_weight, arguments)
     if validation_data is not None:
-        validation = _validation_rows(model, session, validation_data)
-    elif arguments.validation_split > 0:
-        training, validation = split_off(training, arguments.validation_split, session.program)
-    assert training.y is not None
-    weights = with_class_weights(training.weights, class_weight, training.y, session.program)
-    training = replace(training, weights=weights)
-    run = Training(model, session, training, validation, arguments, listeners, make_progress(shown))
+        validation = _validation(model, session, validation_data, arguments)
+    run = Training(model, session, feed, validation, arguments, listeners, make_progress(shown))
     listeners.set_model(model)
     listeners.set_params({"verbose": verbose, "epochs": arguments.epochs, "steps": run.steps})
     return run()
 
 
-def _validation_rows(model: Trainable, session: Session, given: Any) -> Dataset:
-    """Return the rows of `validation_data`."""
+def _validation(model: Trainable, session: Session, given: Any, arguments: FitArguments) -> Pieces:
+    """Return the pieces of `validation_data`."""
+    steps = arguments.validation_steps
+    if is_stream(given):
+        reader = open_with_targets(model, given, steps, session, prefix="validation ")[1]
+        return StreamPieces(session, reader, steps, keep=True)
     if not isinstance(given, tuple | list) or len(given) not in (2, 3):
         size = f" of {len(given)}" if isinstance(given, tuple | list) else ""
         raise ValueError(
@@ -98,7 +113,20 @@ def _validation_rows(model: Trainable, session: Session, given: Any) -> Dataset:
         )
     x, y = given[:2]
     weights = given[2] if len(given) == 3 else None
-    return with_targets(model, x, y, weights, session, prefix="validation ")[1]
+    data = with_targets(model, x, y, weights, session, prefix="validation ")[1]
+    return _validation_of_rows(session, data, arguments)
+
+
+def _validation_of_rows(session: Session, data: Dataset, arguments: FitArguments) -> Pieces:
+    return row_pieces(session, data, arguments.validation_batch_size, arguments.validation_steps)
+
+
+def _warn_of_batch_size(x: Any) -> None:
+    warnings.warn(
+        f"batch_size has no effect when x brings batches, as {type(x).__name__} does; leave it out.",
+        UserWarning,
+        stacklevel=4,
+    )
 
 
 class Training:
@@ -107,7 +135,8 @@ class Training:
     Args:
         model: gets `history`, and says `stop_training`.
         session: what trains.
-        training, validation: the rows, validation maybe None.
+        feed: the batches to train on.
+        validation: what to validate on, or None.
         arguments: those of `fit`.
         callbacks: told of everything; with a `History` among them.
         progress: what is shown.
@@ -117,8 +146,8 @@ class Training:
         self,
         model: Trainable,
         session: Session,
-        training: Dataset,
-        validation: Dataset | None,
+        feed: Feed,
+        validation: Pieces | None,
         arguments: FitArguments,
         callbacks: CallbackList,
         progress: Progress,
@@ -129,15 +158,14 @@ class Training:
         self._callbacks = callbacks
         self._progress = progress
         self._interrupt = Interrupt()
-        self._source = make_source(session, training)
-        self._passes = Passes(session, training.rows, arguments.batch_size, arguments.shuffle)
-        self.steps = arguments.steps_per_epoch or self._passes.steps
+        self._feed = feed
         self._every_batch = callbacks.wants_batches("train")
         self._handles_nonfinite = callbacks.overrides("on_nonfinite_loss")
-        self._pace = make_pace(session.backend, session.program, arguments.batch_size, self.steps, self._every_batch)
+        self._pace = make_pace(session.backend, session.program, feed.batch_size, feed.longest, self._every_batch)
         self._tally = Tally(session)
         self._last_rate = 0.0
-        self._validation = None if validation is None else self._evaluation(validation)
+        self._validation = validation
+        self._evaluation = None if validation is None else Evaluation(model, session, validation, callbacks)
 
     def __call__(self) -> History:
         """Train, and return the history."""
@@ -153,23 +181,34 @@ class Training:
                 if self._interrupt.requested:
                     raise KeyboardInterrupt
         finally:
+            self._feed.close()
             self._progress.close()
         return history
+
+    @property
+    def steps(self) -> int | None:
+        """Batches of an epoch; None if that is not known yet."""
+        return self._feed.steps
+
+    def _interrupted(self) -> bool:
+        return self._interrupt.requested
 
     def _epochs(self, history: History) -> Logs:
         """Run the epochs and return the logs of the last one."""
         logs: Logs = {}
         for epoch in range(self._arguments.initial_epoch, self._arguments.epochs):
+            if not self._feed.ready():
+                break
             self._callbacks.on_epoch_begin(epoch)
             self._progress.start(f"Epoch {epoch + 1}/{self._arguments.epochs}", self.steps)
-            done = self._train(epoch)
+            complete = self._train(epoch)
             logs = self._tally.logs()
-            if self._interrupt.requested and done < self.steps:
+            if self._interrupt.requested and not complete:
                 if not self._tally.empty:
                     history.add_partial_epoch(epoch, self._with_rate(logs))
                 break
-            if self._validation is not None and self._arguments.validates_after(epoch):
-                logs |= {f"val_{key}": value for key, value in self._validation.run().items()}
+            if self._evaluation is not None and self._arguments.validates_after(epoch):
+                logs |= {f"val_{key}": value for key, value in self._evaluate().items()}
             self._callbacks.on_epoch_end(epoch, self._with_rate(logs))
             self._progress.finish(logs)
             self._pace.end_epoch()
@@ -177,47 +216,53 @@ class Training:
                 break
         return logs
 
-    def _train(self, epoch: int) -> int:
-        """Take the steps of an epoch, into the tally; return how many were taken."""
+    def _evaluate(self) -> Logs:
+        """Return the results of a validation; none if its data has run out."""
+        assert self._validation is not None
+        assert self._evaluation is not None
+        return self._evaluation.run() if self._validation.ready() else {}
+
+    def _train(self, epoch: int) -> bool:
+        """Take the steps of an epoch, into the tally; return whether none is left."""
         self._tally.reset()
-        done = 0
-        while done < self.steps:
+        feed, done = self._feed, 0
+        feed.begin_epoch()
+        while (portion := feed.take(self._pace.steps(MANY), self._interrupted)) is not None:
             if self._every_batch:
                 self._callbacks.on_train_batch_begin(done)
-            stretch = self._passes.take(self._affordable(self.steps - done))
-            failed = self._call(stretch, epoch, done)
-            if failed is not None:
-                return failed
-            done += stretch.steps
+            if not self._call(portion, epoch, done):
+                feed.end_epoch()
+                return False
+            done += portion.steps
             self._progress.update(done, self._tally.logs)
             if self._every_batch:
                 self._callbacks.on_train_batch_end(done - 1, self._tally.logs())
             if self._interrupt.requested or self._model.stop_training:
                 break
-        return done
+        feed.end_epoch()
+        return feed.finished
 
-    def _call(self, stretch: Stretch, epoch: int, done: int) -> int | None:
-        """Take the steps of a stretch; return None, or the number of the step in the epoch whose loss is not finite."""
+    def _call(self, portion: Portion, epoch: int, done: int) -> bool:
+        """Take the steps of a portion; return whether all losses are finite."""
         session, tally = self._session, self._tally
         stop = session.on_nonfinite == "raise" or self._handles_nonfinite
-        data, order = self._source.stretch(stretch)
         first = session.iterations
         began = time.perf_counter()
         with self._interrupt.shield():
-            record = session.train(data, order, self._arguments.batch_size, tally.needs_outputs, stop)
-        self._pace.report(stretch.steps, time.perf_counter() - began)
+            record = session.train(portion.data, portion.order, portion.batch_size, tally.needs_outputs, stop)
+        self._pace.report(portion.steps, time.perf_counter() - began)
         taken = record.completed
         tally.add(record, taken)
         if record.outputs is not None and tally.needs_outputs:
             rows = int(record.rows[:taken].sum())
-            y, weights = self._source.targets(stretch.rows)
+            y, weights = portion.targets()
             tally.add_outputs(record.outputs[:rows], y[:rows], None if weights is None else weights[:rows])
-        if taken == stretch.steps:
+        if taken == portion.steps:
             if session.scheduled:
                 self._last_rate = session.rate_at(first + taken - 1)
-            return None
+            return True
         self._fail(float(record.losses[taken]), epoch, done + taken)
-        return done + taken
+        return False
 
     def _fail(self, loss: float, epoch: int, step: int) -> None:
         """Raise the error for a loss that is not finite, or leave it to the callback that asked for it."""
@@ -225,23 +270,11 @@ class Training:
         if not self._handles_nonfinite:
             raise NonFiniteLossError(loss, step, epoch, self._session.iterations, self._last_rate)
         self._tally.spoil(loss)
-        self._passes.abandon()
+        self._feed.abandon()
         self._callbacks.on_nonfinite_loss(step, self._tally.logs())
-
-    def _affordable(self, remaining: int) -> int:
-        steps = self._pace.steps(remaining)
-        if self._source.longest is not None:
-            steps = max(1, min(steps, self._source.longest // self._arguments.batch_size))
-        return steps
 
     def _with_rate(self, logs: Logs) -> Logs:
         """Add the learning rate of the last step if it follows a schedule."""
         if self._session.scheduled:
             logs["learning_rate"] = self._last_rate
         return logs
-
-    def _evaluation(self, validation: Dataset) -> Evaluation:
-        size, steps = self._arguments.validation_batch_size, self._arguments.validation_steps
-        rows = validation if steps is None else validation.part(0, min(validation.rows, steps * size))
-        source = make_source(self._session, rows)
-        return Evaluation(self._model, self._session, source, size, self._callbacks)

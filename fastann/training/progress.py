@@ -13,8 +13,8 @@ from fastann.callbacks.base import Logs
 class Progress(Protocol):
     """Shows the tasks of a run, one after the other: an epoch, an evaluation, a prediction."""
 
-    def start(self, title: str, steps: int) -> None:
-        """Begin a task of so many steps."""
+    def start(self, title: str, steps: int | None) -> None:
+        """Begin a task of so many steps, None if that is not known."""
 
     def update(self, done: int, logs: Callable[[], Logs]) -> None:
         """Tell how many steps are done; `logs` is called only if something is shown."""
@@ -73,7 +73,7 @@ def _is_live() -> bool:
 class Silent:
     """Show nothing."""
 
-    def start(self, title: str, steps: int) -> None:
+    def start(self, title: str, steps: int | None) -> None:
         """Show nothing."""
 
     def update(self, done: int, logs: Callable[[], Logs]) -> None:
@@ -89,7 +89,7 @@ class Silent:
 class Lines(Silent):
     """Print one line a task."""
 
-    def start(self, title: str, steps: int) -> None:
+    def start(self, title: str, steps: int | None) -> None:
         self._title = title
         self._began = time.perf_counter()
 

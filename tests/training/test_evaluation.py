@@ -7,7 +7,7 @@ import pytest
 
 from fastann.callbacks import LambdaCallback
 from fastann.training import data as data_module
-from fastann.training import evaluation
+from fastann.training import pieces
 from fastann.training import source as source_module
 from fastann.training.logs import Tally
 from fastann.training.loop import evaluate, fit, predict, test_on_batch, train_on_batch
@@ -34,8 +34,8 @@ def test_small_data_is_one_call_with_larger_batches_than_asked_for():
 
 
 def test_large_data_is_cut_so_that_interrupts_are_served(monkeypatch):
-    monkeypatch.setattr(evaluation, "step_seconds", lambda program, rows: 1.0)
-    monkeypatch.setattr(evaluation, "ROWS_TOGETHER", {"numba": 100})
+    monkeypatch.setattr(pieces, "step_seconds", lambda program, rows: 1.0)
+    monkeypatch.setattr(pieces, "ROWS_TOGETHER", {"numba": 100})
     model = FakeModel(make_session(ENTRIES))
     results = evaluate(model, X, Y, verbose=0)
     assert calls(model, "evaluate") == [(200, 100)] * 5
