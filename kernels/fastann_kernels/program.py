@@ -113,7 +113,7 @@ class Instruction:
     | subtract | two, likewise | none |
     | concatenate | two or more | axis: of a row, 0 is the first behind the batch |
     | scale | x | scale, offset |
-    | normalize | x (..., C); mean, variance (C,) | epsilon |
+    | normalize | x (..., C); mean, variance (C,) | epsilon, invert |
     | prelu | x; slopes of x's rank, axes of length 1 are shared | none |
     | batch_norm | x (..., C); gamma if `scale`, beta if `center`, moving_mean, moving_variance, (C,) | momentum,
       epsilon, scale, center, frozen |
@@ -131,7 +131,8 @@ class Instruction:
 
     `dense` works on the last axis: z = x @ W + b, output f(z).
 
-    scale: y = scale x + offset. normalize: y = (x - mean) / max(sqrt(variance), epsilon).
+    scale: y = scale x + offset.
+    normalize: y = (x - mean) / s with s = max(sqrt(variance), epsilon); with `invert` the way back, y = mean + s x.
     prelu: y = x where x > 0, slope x elsewhere.
 
     batch_norm: y = gamma (x - mean) / sqrt(var + epsilon) + beta. In training mean and (biased) var are those of the
@@ -142,7 +143,8 @@ class Instruction:
     gaussian_noise, in training: y = x + stddev n. From bits[2 i] and bits[2 i + 1] for flat index i of (B, *shape):
     u = ((bits >> 9) + 0.5) 2^-23 for both, n = sqrt(-2 ln u_0) cos(2 pi u_1).
 
-    activity_penalty: y = x; the batch's loss += l1 sum |x| + l2 sum x^2 (training and evaluation).
+    activity_penalty: y = x; the batch's loss += (l1 sum |x| + l2 sum x^2) / B (training and evaluation), B the rows
+    of the batch, as in Keras 3.
 
     conv2d: y[p, q, o] = b[o] + sum_{i, j, c} W[i, j, c, o] x[p stride_h + i dilation_h - pad_top, q stride_w + ...
     - pad_left, c], cells outside x being 0; the cells past the bottom and right follow from the output's shape. Output
