@@ -196,7 +196,7 @@ class StreamFeed:
             "let the generator go on for all epochs, or give an object that can be read again, such as a "
             "fastann.utils.PyDataset.",
             UserWarning,
-            stacklevel=6,
+            stacklevel=7,
         )
 
     def _order(self, batches: int) -> Sequence[int] | NDArray[np.int64]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import warnings
 from typing import Any
 
 from fastann.callbacks.base import Logs
@@ -17,7 +16,7 @@ from fastann.training.evaluation import Evaluation, evaluate, predict, row_piece
 from fastann.training.feeds import Feed, Portion, row_feed, stream_feed
 from fastann.training.interrupt import Interrupt
 from fastann.training.logs import Tally
-from fastann.training.opening import open_with_targets, refuse_beside
+from fastann.training.opening import open_with_targets, refuse_beside, warn_of_batch_size
 from fastann.training.pace import make_pace
 from fastann.training.pieces import Pieces, StreamPieces
 from fastann.training.preparing import with_targets
@@ -82,8 +81,7 @@ def fit(
     if is_stream(x):
         split = arguments.validation_split if validation_data is None else 0
         refuse_beside(x, y=y, sample_weight=sample_weight, validation_split=split or None)
-        if batch_size is not None and validation_data is None:
-            _warn_of_batch_size(x)
+        warn_of_batch_size(x, None if validation_data is not None else batch_size)
         session, feed = stream_feed(model, x, class_weight, arguments)
     else:
         session, training = with_targets(model, x, y, sample_weight)
@@ -94,9 +92,7 @@ def fit(
     if validation_data is not None:
         validation = _validation(model, session, validation_data, arguments)
     run = Training(model, session, feed, validation, arguments, listeners, make_progress(shown))
-    listeners.set_model(model)
-    listeners.set_params({"verbose": verbose, "epochs": arguments.epochs, "steps": run.steps})
-    return run()
+    return run(verbose)
 
 
 def _validation(model: Trainable, session: Session, given: Any, arguments: FitArguments) -> Pieces:
@@ -119,14 +115,6 @@ def _validation(model: Trainable, session: Session, given: Any, arguments: FitAr
 
 def _validation_of_rows(session: Session, data: Dataset, arguments: FitArguments) -> Pieces:
     return row_pieces(session, data, arguments.validation_batch_size, arguments.validation_steps)
-
-
-def _warn_of_batch_size(x: Any) -> None:
-    warnings.warn(
-        f"batch_size has no effect when x brings batches, as {type(x).__name__} does; leave it out.",
-        UserWarning,
-        stacklevel=4,
-    )
 
 
 class Training:
@@ -167,8 +155,10 @@ class Training:
         self._validation = validation
         self._evaluation = None if validation is None else Evaluation(model, session, validation, callbacks)
 
-    def __call__(self) -> History:
-        """Train, and return the history."""
+    def __call__(self, verbose: Any) -> History:
+        """Train, and return the history; callbacks hear what `verbose` was."""
+        self._callbacks.set_model(self._model)
+        self._callbacks.set_params({"verbose": verbose, "epochs": self._arguments.epochs, "steps": self._feed.steps})
         self._model.stop_training = False
         history = self._callbacks.history
         assert history is not None
@@ -185,11 +175,6 @@ class Training:
             self._progress.close()
         return history
 
-    @property
-    def steps(self) -> int | None:
-        """Batches of an epoch; None if that is not known yet."""
-        return self._feed.steps
-
     def _interrupted(self) -> bool:
         return self._interrupt.requested
 
@@ -200,7 +185,7 @@ class Training:
             if not self._feed.ready():
                 break
             self._callbacks.on_epoch_begin(epoch)
-            self._progress.start(f"Epoch {epoch + 1}/{self._arguments.epochs}", self.steps)
+            self._progress.start(f"Epoch {epoch + 1}/{self._arguments.epochs}", self._feed.steps)
             complete = self._train(epoch)
             logs = self._tally.logs()
             if self._interrupt.requested and not complete:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -78,6 +79,16 @@ def refuse_beside(given: Any, **arguments: Any) -> None:
                 f"{name} must not be given when x brings batches, as {type(given).__name__} does; "
                 + _INSTEAD.get(name, "leave it out.")
             )
+
+
+def warn_of_batch_size(given: Any, batch_size: int | None) -> None:
+    """Warn if a batch size is given for data that comes in batches."""
+    if batch_size is not None:
+        warnings.warn(
+            f"batch_size has no effect when x brings batches, as {type(given).__name__} does; leave it out.",
+            UserWarning,
+            stacklevel=4,
+        )
 
 
 _INSTEAD = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import collections.abc as abc
 from collections.abc import Callable, Iterable, Iterator
-from itertools import count, islice
+from itertools import count
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,6 +14,7 @@ from fastann.training.tables import is_table
 #: Given the number of batches of a pass, return the order to read them in.
 Order = Callable[[int], Iterable[int]]
 
+_END = object()
 _ARRAYS = ("__array__", "__array_interface__", "__dlpack__", "toarray")
 
 
@@ -155,7 +156,8 @@ class IteratedStream:
         self._begun = begun if self.once else None
         while self._held:
             yield self._held.pop(0)
-        for batch in begun:  # noqa: UP028 - yield from would close the user's generator with this one
+        # neither `for` nor `yield from`: they ask for `iter`, which sets some objects back, and close generators
+        while (batch := next(begun, _END)) is not _END:
             yield batch
         self._begun = None
 
@@ -170,7 +172,8 @@ class IteratedStream:
         if not self._held:
             if self._begun is None:
                 self._begun = iter(self._given)
-            self._held.extend(islice(self._begun, 1))
+            batch = next(self._begun, _END)
+            self._held += [] if batch is _END else [batch]
         return bool(self._held)
 
 
