@@ -6,11 +6,12 @@ Ioffe & Szegedy 2015; Ba, Kiros & Hinton 2016. Matrices are (rows, C), where all
 from __future__ import annotations
 
 import math
+from math import prod
 
 from fastann_kernels.numba_backend import calls as C
 from fastann_kernels.numba_backend.calls import Encoding, Operation
-from fastann_kernels.numba_backend.compiling import kernel
-from fastann_kernels.numba_backend.elementary import like
+from fastann_kernels.numba_backend.compiling import kernel, lean
+from fastann_kernels.numba_backend.elementary import copy, fill, like
 from fastann_kernels.numba_backend.team import wait_for_all
 from fastann_kernels.program import Instruction, Program
 
@@ -20,6 +21,8 @@ _BLOCK = 256
 # Own integers of batch_norm, and its numbers.
 _CHANNELS, _SCALE, _CENTER, _FROZEN, _MEAN = range(5)
 _EPSILON, _MOMENTUM = range(2)
+# Own integers of layer_norm: elements that are normalised together, then as above. Its first number is epsilon.
+_WIDTH = 0
 # Arrays of C elements that each member has in `shared`: mean of its rows, sum of squares about it, then of the backward
 # pass sum of delta and of delta * x_hat.
 _MEANS, _SQUARES, _DELTAS, _PRODUCTS = range(4)
@@ -40,9 +43,9 @@ def _encode_batch_norm(program: Program, instruction: Instruction) -> Encoding:
 def column_sums(x, columns, block, out):
     """out[c] = sum of column c of x; block: as many elements, to work with."""
     rows = x.size // columns
-    out[:] = like(x, 0)
+    fill(out, 0)
     for start in range(0, rows, _BLOCK):
-        block[:] = like(x, 0)
+        fill(block, 0)
         for r in range(start, min(rows, start + _BLOCK)):
             for c in range(columns):
                 block[c] += x[r * columns + c]
@@ -54,9 +57,9 @@ def column_sums(x, columns, block, out):
 def column_squares(x, columns, mean, block, out):
     """out[c] = sum over rows of (x - mean)^2."""
     rows = x.size // columns
-    out[:] = like(x, 0)
+    fill(out, 0)
     for start in range(0, rows, _BLOCK):
-        block[:] = like(x, 0)
+        fill(block, 0)
         for r in range(start, min(rows, start + _BLOCK)):
             for c in range(columns):
                 d = x[r * columns + c] - mean[c]
@@ -69,9 +72,9 @@ def column_squares(x, columns, mean, block, out):
 def column_products(x, delta, columns, mean, inverse, block, out):
     """out[c] = sum over rows of delta (x - mean) inverse."""
     rows = x.size // columns
-    out[:] = like(x, 0)
+    fill(out, 0)
     for start in range(0, rows, _BLOCK):
-        block[:] = like(x, 0)
+        fill(block, 0)
         for r in range(start, min(rows, start + _BLOCK)):
             for c in range(columns):
                 block[c] += delta[r * columns + c] * (x[r * columns + c] - mean[c])
@@ -102,8 +105,8 @@ def _positions(t, channels):
 @kernel
 def _batch_statistics(call, t, shared, channels, mean, variance):
     """Put the members' statistics together (Chan, Golub & LeVeque 1983): mean and biased variance of the batch."""
-    mean[:] = like(mean, 0)
-    variance[:] = like(mean, 0)
+    fill(mean, 0)
+    fill(variance, 0)
     seen = 0
     for member in range(call[C.MEMBERS]):
         count = _rows_of(call, member)
@@ -129,8 +132,8 @@ def _statistics(call, t, numbers, params, shared, training, mean, inverse):
     if training:
         _batch_statistics(call, t, shared, channels, mean, inverse)
     else:
-        mean[:] = C.parameter(t, params, own[_MEAN])
-        inverse[:] = C.parameter(t, params, own[_MEAN] + 1)
+        copy(C.parameter(t, params, own[_MEAN]), mean)
+        copy(C.parameter(t, params, own[_MEAN] + 1), inverse)
     for c in range(channels):
         inverse[c] = like(mean, 1.0 / math.sqrt(inverse[c] + numbers[_EPSILON]))
 
@@ -156,9 +159,9 @@ def _batch_norm(call, t, numbers, params, grads, values, deltas, scratch, worksp
         gamma = C.parameter(t, params, 0)
         for c in range(n):
             inverse[c] *= gamma[c]
-    shift[:] = like(x, 0)
+    fill(shift, 0)
     if own[_CENTER]:
-        shift[:] = C.parameter(t, params, own[_SCALE])
+        copy(C.parameter(t, params, own[_SCALE]), shift)
     for r in range(x.size // n):
         for c in range(n):
             y[r * n + c] = (x[r * n + c] - mean[c]) * inverse[c] + shift[c]
@@ -182,8 +185,8 @@ def _batch_norm_backward(call, t, numbers, params, grads, values, deltas, scratc
         C.put(own_products, C.parameter(t, grads, 0), C.adds_gradient(t, 0))
     if own[_CENTER]:
         C.put(own_sums, C.parameter(t, grads, own[_SCALE]), C.adds_gradient(t, own[_SCALE]))
-    sums[:] = like(x, 0)
-    products[:] = like(x, 0)
+    fill(sums, 0)
+    fill(products, 0)
     if training:
         # the batch's statistics depend on every row, so every member needs everybody's sums
         wait_for_all(barrier, call[C.MEMBERS])
@@ -224,4 +227,98 @@ def _batch_norm_commit(call, t, numbers, params, grads, values, deltas, scratch,
         moving_variance[c] = momentum * moving_variance[c] + rest * variance[c]
 
 
+def _encode_layer_norm(program: Program, instruction: Instruction) -> Encoding:
+    whole = program.values[instruction.output]
+    width = prod(whole.shape[len(whole.shape) - int(instruction.get("axes", 1)) :])
+    return Encoding(
+        integers=(width, int(instruction.get("scale")), int(instruction.get("center"))),
+        numbers=(float(instruction.get("epsilon")),),
+        scratch=2 * (whole.size // width),
+        workspace=3 * width,
+    )
+
+
+@lean
+def _mean_and_inverse(x, epsilon):
+    """Return mean and 1 / sqrt(var + epsilon) of x."""
+    total, squares = like(x, 0), like(x, 0)
+    for j in range(x.size):
+        total += x[j]
+    mean = total / like(x, x.size)
+    for j in range(x.size):
+        d = x[j] - mean
+        squares += d * d
+    return mean, like(x, 1.0 / math.sqrt(squares / x.size + epsilon))
+
+
+@kernel
+def _gamma(t, params, space):
+    """Return gamma, or ones in `space`."""
+    if C.own(t)[_SCALE]:
+        return C.parameter(t, params, 0)
+    fill(space, 1)
+    return space
+
+
+@kernel
+def _beta(t, params, space):
+    """Return beta, or zeros in `space`."""
+    own = C.own(t)
+    if own[_CENTER]:
+        return C.parameter(t, params, own[_SCALE])
+    fill(space, 0)
+    return space
+
+
+@kernel
+def _layer_norm(call, t, numbers, params, grads, values, deltas, scratch, workspace, shared, barrier):
+    n = C.own(t)[_WIDTH]
+    x, y = C.source(call, t, values, 0), C.output(call, t, values)
+    gamma, beta = _gamma(t, params, workspace[:n]), _beta(t, params, workspace[n : 2 * n])
+    kept = C.kept(call, t, scratch, 2 * (t[C.OUT_SIZE] // n))
+    for r in range(x.size // n):
+        row, out = x[r * n : (r + 1) * n], y[r * n : (r + 1) * n]
+        mean, inverse = _mean_and_inverse(row, numbers[_EPSILON])
+        kept[2 * r], kept[2 * r + 1] = mean, inverse
+        for j in range(n):
+            out[j] = (row[j] - mean) * inverse * gamma[j] + beta[j]
+    return 0.0
+
+
+@lean
+def _layer_norm_row(x, delta, mean, inverse, gamma, d_gamma, d_beta):
+    """Add one row's share to d_gamma and d_beta; delta <- gradient of the input."""
+    sums, products, size = like(x, 0), like(x, 0), like(x, x.size)
+    for j in range(x.size):
+        x_hat = (x[j] - mean) * inverse
+        d_gamma[j] += delta[j] * x_hat
+        d_beta[j] += delta[j]
+        g = delta[j] * gamma[j]
+        sums += g
+        products += g * x_hat
+    sums, products = sums / size, products / size
+    for j in range(x.size):
+        delta[j] = (delta[j] * gamma[j] - sums - (x[j] - mean) * inverse * products) * inverse
+
+
+@kernel
+def _layer_norm_backward(call, t, numbers, params, grads, values, deltas, scratch, workspace, shared, barrier):
+    own = C.own(t)
+    n = own[_WIDTH]
+    x, delta, dx = C.source(call, t, values, 0), C.delta(call, t, deltas), C.source_delta(call, t, deltas, 0)
+    gamma, d_gamma, d_beta = _gamma(t, params, workspace[:n]), workspace[n : 2 * n], workspace[2 * n : 3 * n]
+    kept = C.kept(call, t, scratch, 2 * (t[C.OUT_SIZE] // n))
+    fill(d_gamma, 0)
+    fill(d_beta, 0)
+    for r in range(x.size // n):
+        part = delta[r * n : (r + 1) * n]
+        _layer_norm_row(x[r * n : (r + 1) * n], part, kept[2 * r], kept[2 * r + 1], gamma, d_gamma, d_beta)
+    if own[_SCALE]:
+        C.put(d_gamma, C.parameter(t, grads, 0), C.adds_gradient(t, 0))
+    if own[_CENTER]:
+        C.put(d_beta, C.parameter(t, grads, own[_SCALE]), C.adds_gradient(t, own[_SCALE]))
+    C.put(delta, dx, C.accumulates(t, 0))
+
+
+LAYER_NORM = Operation(_encode_layer_norm, _layer_norm, _layer_norm_backward)
 BATCH_NORM = Operation(_encode_batch_norm, _batch_norm, _batch_norm_backward, _batch_norm_commit)
