@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fastann_kernels.numba_backend.compiling import inlined, lean
-from fastann_kernels.numba_backend.elementary import exp, like, log1p_unit, sigmoid, tanh
+from fastann_kernels.numba_backend.elementary import copy, exp, like, log1p_unit, sigmoid, tanh
 from fastann_kernels.program import ACTIVATIONS
 
 (
@@ -184,12 +184,12 @@ def _exponential_slope(y, alpha):
 
 
 def _map(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the loop out[i] = f(z[i], alpha); z and out may be the same array."""
+    """Return the loop v[i] = f(v[i], alpha). With a second array, were it v itself, LLVM would not vectorise."""
 
     @lean
-    def loop(z, alpha, out):
-        for i in range(z.size):
-            out[i] = function(z[i], alpha)
+    def loop(v, alpha):
+        for i in range(v.size):
+            v[i] = function(v[i], alpha)
 
     return loop
 
@@ -289,41 +289,46 @@ def log_softmax_backward(y, width, delta):
 
 @lean
 def activate(code, alpha, z, width, out, top):
-    """out = f(z) for flat z made of rows of `width`; in place for all but log_softmax."""
-    alpha = like(z, alpha)
-    if code == RELU or code == LEAKY_RELU:
-        _relu_map(z, alpha, out)
-    elif code == SIGMOID:
-        _sigmoid_map(z, alpha, out)
-    elif code == TANH:
-        _tanh_map(z, alpha, out)
-    elif code == SOFTMAX:
+    """out = f(z) for flat z made of rows of `width`, two arrays apart; top: scratch of the two that work on rows."""
+    if code == SOFTMAX:
         softmax(z, width, out, top)
     elif code == LOG_SOFTMAX:
         log_softmax(z, width, out, top)
+    else:
+        copy(z, out)
+        activate_in_place(code, alpha, out)
+
+
+@lean
+def activate_in_place(code, alpha, y):
+    """y = f(y), element by element."""
+    alpha = like(y, alpha)
+    if code == RELU or code == LEAKY_RELU:
+        _relu_map(y, alpha)
+    elif code == SIGMOID:
+        _sigmoid_map(y, alpha)
+    elif code == TANH:
+        _tanh_map(y, alpha)
     elif code == ELU:
-        _elu_map(z, alpha, out)
+        _elu_map(y, alpha)
     elif code == SELU:
-        _selu_map(z, alpha, out)
+        _selu_map(y, alpha)
     elif code == GELU:
-        _gelu_map(z, alpha, out)
+        _gelu_map(y, alpha)
     elif code == GELU_TANH:
-        _gelu_tanh_map(z, alpha, out)
+        _gelu_tanh_map(y, alpha)
     elif code == SILU:
-        _silu_map(z, alpha, out)
+        _silu_map(y, alpha)
     elif code == SOFTPLUS:
-        _softplus_map(z, alpha, out)
+        _softplus_map(y, alpha)
     elif code == SOFTSIGN:
-        _softsign_map(z, alpha, out)
+        _softsign_map(y, alpha)
     elif code == HARD_SIGMOID:
-        _hard_sigmoid_map(z, alpha, out)
+        _hard_sigmoid_map(y, alpha)
     elif code == EXPONENTIAL:
-        _exponential_map(z, alpha, out)
+        _exponential_map(y, alpha)
     elif code == RELU6:
-        _relu6_map(z, alpha, out)
-    elif code == LINEAR:
-        for i in range(z.size):
-            out[i] = z[i]
+        _relu6_map(y, alpha)
 
 
 @lean

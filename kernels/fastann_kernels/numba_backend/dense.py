@@ -5,10 +5,14 @@ Arrays are flat and C-ordered: x (B, I), W (I, O), b (O,), y, z and delta (B, O)
 
 from __future__ import annotations
 
-from fastann_kernels.numba_backend.activations import LINEAR, activate, activate_backward
+from fastann_kernels.numba_backend.activations import LINEAR, activate_backward, activate_in_place
 from fastann_kernels.numba_backend.blas import gemm
 from fastann_kernels.numba_backend.compiling import lean
-from fastann_kernels.numba_backend.elementary import fill, like
+from fastann_kernels.numba_backend.elementary import copy, fill, like
+from fastann_kernels.numba_backend.small_gemm import small_gemm
+
+#: Elements of a kernel that stay in the cache while it is read again for every 8 rows.
+_CACHED = 1 << 17
 
 
 @lean
@@ -34,13 +38,21 @@ def sum_rows(delta, out, add):
 
 
 @lean
-def dense(x, W, b, rows, fan_in, fan_out, code, alpha, y, z):
-    """y = f(x W + b); z receives the input of f where its derivative will need it, and is y itself elsewhere."""
-    gemm(False, False, rows, fan_out, fan_in, x, fan_in, W, fan_out, like(x, 0), z, fan_out)
-    if b.size:
-        add_bias(b, z)
+def dense(x, W, b, rows, fan_in, fan_out, code, alpha, y, z, small):
+    """y = f(x W + b); z, unless empty, receives the input of f, which its derivative will need.
+
+    Products of at most `small` multiplications take the kernel for small matrices.
+    """
+    if rows * fan_in * fan_out <= small and fan_in * fan_out <= _CACHED:
+        small_gemm(rows, fan_out, fan_in, x, fan_in, 1, W, fan_out, b, y, fan_out, False)
+    else:
+        gemm(False, False, rows, fan_out, fan_in, x, fan_in, W, fan_out, like(x, 0), y, fan_out)
+        if b.size:
+            add_bias(b, y)
+    if z.size:
+        copy(y, z)
     if code != LINEAR:
-        activate(code, alpha, z, fan_out, y, y)
+        activate_in_place(code, alpha, y)
 
 
 @lean

@@ -25,6 +25,9 @@ _NO_PENALTIES = np.zeros((0, 2))
 #: Floating-point operations a step that make one more thread worth while: about 30 microseconds of one core.
 _WORK_PER_THREAD = 4e6
 
+#: Multiplications up to which the kernel for small matrices beats the library (measured for a row of layer sizes).
+_SMALL_PRODUCT = {"scipy": 1 << 23, "mkl": 1 << 17}
+
 
 @dataclass
 class Data:
@@ -90,7 +93,7 @@ class NumbaExecutor:
 
     def __init__(self, program: Program, precision: str = "float32") -> None:
         _check(program, precision)
-        blas.bind()
+        self._small = _SMALL_PRODUCT[blas.bind()]
         self.program = program
         self.precision = precision
         self.dtype = np.dtype(precision)
@@ -168,6 +171,7 @@ class NumbaExecutor:
         arguments[I.MODE] = mode
         arguments[I.N_ROWS] = data.rows
         arguments[I.BATCH] = max(batch, 1)
+        arguments[I.SMALL] = self._small
         arguments[I.RULE], arguments[I.FLAGS] = self.plan.rule, self.plan.flags
         arguments[I.X_ADDRESS], arguments[I.X_IS_BYTES] = data.x_address, int(data.x.dtype == np.uint8)
         arguments[I.X_COLUMNS] = data.x.shape[1]

@@ -37,8 +37,9 @@ TRAIN, GRADIENTS, EVALUATE, PREDICT = range(4)
 (
     MODE, N_ROWS, BATCH, CAPACITY, FIRST_STEP, KEY_0, KEY_1, RULE, FLAGS, STOP, DROP, COLLECT,
     X_ADDRESS, X_IS_BYTES, X_COLUMNS, Y_ADDRESS, Y_COLUMNS, W_ADDRESS, W_COLUMNS, ORDERED, MEMBERS,
-) = range(21)  # fmt: skip
-ARGUMENTS = 21
+    SMALL,
+) = range(22)  # fmt: skip
+ARGUMENTS = 22
 
 _LOSSES = len(LOSSES)
 
@@ -110,10 +111,10 @@ def forward(tables, call, params, grads, buffers, shared, barrier, skip_fused):
         x = values[t[T.IN] * capacity : t[T.IN] * capacity + rows * t[T.ROWS] * n_in]
         y = values[t[T.OUT] * capacity : t[T.OUT] * capacity + wide * n_out]
         if t[T.OP] == DENSE:
-            z = y if t[T.PRE] < 0 else scratch[t[T.PRE] * capacity : t[T.PRE] * capacity + y.size]
+            z = scratch[:0] if t[T.PRE] < 0 else scratch[t[T.PRE] * capacity : t[T.PRE] * capacity + y.size]
             W = params[t[T.KERNEL] : t[T.KERNEL] + n_in * n_out]
             b = params[:0] if t[T.BIAS] < 0 else params[t[T.BIAS] : t[T.BIAS] + n_out]
-            dense(x, W, b, wide, n_in, n_out, t[T.CODE], numbers[i], y, z)
+            dense(x, W, b, wide, n_in, n_out, t[T.CODE], numbers[i], y, z, call[C.SMALL])
         elif t[T.OP] == ACTIVATION:
             top = y if t[T.SCRATCH] < 0 else scratch[t[T.SCRATCH] * capacity : t[T.SCRATCH] * capacity + wide]
             activate(t[T.CODE], numbers[i], x, n_out, y, top)
@@ -344,6 +345,7 @@ def _forward_pass(
     call[C.ROWS], call[C.FIRST], call[C.CAPACITY], call[C.BATCH_ROWS] = rows, first, capacity, size
     call[C.TRAINING] = mode == TRAIN or (mode == GRADIENTS and arguments[DROP] != 0)
     call[C.MEMBER], call[C.MEMBERS], call[C.KEY_0], call[C.KEY_1] = member, members, k0, k1
+    call[C.SMALL] = arguments[SMALL]
     added = forward(tables, call, params, grads, buffers, shared, barrier, mode != PREDICT)
     if mode <= GRADIENTS:
         for i in range(cleared.shape[0]):
