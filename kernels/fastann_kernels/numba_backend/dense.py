@@ -8,11 +8,13 @@ from __future__ import annotations
 from fastann_kernels.numba_backend.activations import LINEAR, activate_backward, activate_in_place
 from fastann_kernels.numba_backend.blas import gemm
 from fastann_kernels.numba_backend.compiling import lean
-from fastann_kernels.numba_backend.elementary import copy, fill, like
-from fastann_kernels.numba_backend.small_gemm import small_gemm
+from fastann_kernels.numba_backend.elementary import copy, like
+from fastann_kernels.numba_backend.vectors import column_sums, small_gemm
 
 #: Elements of a kernel that stay in the cache while it is read again for every 8 rows.
 _CACHED = 1 << 17
+#: Columns below which most lanes of a vector would be idle.
+_NARROW = 6
 
 
 @lean
@@ -26,24 +28,12 @@ def add_bias(b, z):
 
 
 @lean
-def sum_rows(delta, out, add):
-    """out[j] = sum over rows of delta[:, j], added to what is there if `add`."""
-    width = out.size
-    if not add:
-        fill(out, 0)
-    for r in range(delta.size // width):
-        row = delta[r * width : (r + 1) * width]
-        for j in range(width):
-            out[j] += row[j]
-
-
-@lean
 def dense(x, W, b, rows, fan_in, fan_out, code, alpha, y, z, small):
     """y = f(x W + b); z, unless empty, receives the input of f, which its derivative will need.
 
     Products of at most `small` multiplications take the kernel for small matrices.
     """
-    if rows * fan_in * fan_out <= small and fan_in * fan_out <= _CACHED:
+    if fan_out >= _NARROW and rows * fan_in * fan_out <= small and fan_in * fan_out <= _CACHED:
         small_gemm(rows, fan_out, fan_in, x, fan_in, 1, W, fan_out, b, y, fan_out, False)
     else:
         gemm(False, False, rows, fan_out, fan_in, x, fan_in, W, fan_out, like(x, 0), y, fan_out)
@@ -66,6 +56,6 @@ def dense_backward(x, W, y, z, delta, rows, fan_in, fan_out, code, alpha, dW, db
         activate_backward(code, alpha, y, z, fan_out, delta)
     gemm(True, False, fan_in, fan_out, rows, x, fan_in, delta, fan_out, like(x, add_W), dW, fan_out)
     if db.size:
-        sum_rows(delta, db, add_b)
+        column_sums(rows, fan_out, delta, db, add_b)
     if dx.size:
         gemm(False, True, rows, fan_in, fan_out, delta, fan_out, W, fan_out, like(x, add_x), dx, fan_in)

@@ -27,6 +27,7 @@ from fastann_kernels.numba_backend.elementary import copy, fill
 from fastann_kernels.numba_backend.metrics import metric
 from fastann_kernels.numba_backend.team import wait_for_all
 from fastann_kernels.numba_backend.updates import CLIP_FLAGS, clip, gather_gradients, penalty, update
+from fastann_kernels.numba_backend.vectors import gather_rows
 from fastann_kernels.program import LOSSES
 
 DENSE, ACTIVATION, DROPOUT, RESHAPE = range(4)
@@ -79,6 +80,9 @@ def _gather(address, is_bytes, columns, n_rows, first, width, order, ordered, st
         _copy_rows(source8, columns, first, width, order, ordered, start, rows, out)
     else:
         source = _array_at(address, n_rows * columns, out.dtype)
+        if ordered:
+            gather_rows(rows, width, columns, source[first:], order[start:], out)
+            return
         _copy_rows(source, columns, first, width, order, ordered, start, rows, out)
 
 
