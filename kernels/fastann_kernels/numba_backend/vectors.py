@@ -148,7 +148,7 @@ class _Product(_Writer):
         vectors = [
             self.load(self.b, builder.add(b_row, start), mask) for start, mask in zip(starts, masks, strict=True)
         ]
-        grown = []
+        grown: list[Any] = []
         for r in range(height):
             factor = self.splat(builder.load(builder.gep(a_rows[r], [a_column])), self.vector)
             grown += [self.fma(factor, vector, sums[len(grown) + v]) for v, vector in enumerate(vectors)]

@@ -1,0 +1,89 @@
+"""The kernels written in vector instructions do what NumPy does, for every remainder of rows and columns."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from fastann_kernels.backend import available_backends
+
+if "numba" not in available_backends():
+    pytest.skip("numba is not installed", allow_module_level=True)
+
+import numba
+from fastann_kernels.numba_backend.vectors import column_sums, gather_rows, small_gemm
+
+SIZES = [(1, 1, 1), (3, 5, 7), (7, 16, 30), (8, 17, 2), (13, 33, 9), (15, 40, 1), (16, 64, 3), (2, 100, 31)]
+
+
+@numba.njit
+def multiply(rows, columns, inner, a, a_row, a_column, b, bias, c, add):  # type: ignore[no-untyped-def]
+    small_gemm(rows, columns, inner, a, a_row, a_column, b, columns, bias, c, columns, add)
+
+
+@numba.njit
+def sums(rows, columns, x, out, add):  # type: ignore[no-untyped-def]
+    column_sums(rows, columns, x, out, add)
+
+
+@numba.njit
+def gather(rows, width, columns, x, order, out):  # type: ignore[no-untyped-def]
+    gather_rows(rows, width, columns, x, order, out)
+
+
+def tolerance(dtype: str) -> float:
+    return 1e-5 if dtype == "float32" else 1e-13
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_small_products(size: tuple[int, int, int], dtype: str) -> None:
+    rows, columns, inner = size
+    rng = np.random.default_rng(0)
+    a, b, c, bias = (
+        rng.normal(size=s).astype(dtype) for s in ((rows, inner), (inner, columns), (rows, columns), columns)
+    )
+    close: Any = {"rtol": tolerance(dtype), "atol": tolerance(dtype) * inner}
+
+    out = np.full((rows + 1, columns), 7, dtype)
+    multiply(rows, columns, inner, a.ravel(), inner, 1, b.ravel(), bias, out.ravel(), False)
+    np.testing.assert_allclose(out[:rows], a.astype(float) @ b + bias, **close)
+    assert (out[rows] == 7).all(), "a row behind the result was written"
+
+    out = c.copy()
+    transposed = np.ascontiguousarray(a.T)
+    multiply(rows, columns, inner, transposed.ravel(), 1, rows, b.ravel(), bias[:0], out.ravel(), True)
+    np.testing.assert_allclose(out, c + a.astype(float) @ b, **close)
+
+
+def test_a_product_overwrites_nan_and_passes_it_on() -> None:
+    a, b, out = np.ones(4), np.ones(2), np.full(2, np.nan)
+    multiply(2, 1, 2, a, 2, 1, b, b[:0], out, False)
+    np.testing.assert_array_equal(out, [2, 2])
+    a[0] = np.nan
+    multiply(2, 1, 2, a, 2, 1, b, b[:0], out, False)
+    np.testing.assert_array_equal(out, [np.nan, 2])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("rows", "columns"), [(0, 3), (1, 1), (3, 16), (4, 17), (9, 33), (6, 8)])
+def test_sums_of_columns(rows: int, columns: int, dtype: str) -> None:
+    x = np.random.default_rng(0).normal(size=(rows, columns)).astype(dtype)
+    out = np.full(columns + 1, 5, dtype)
+    sums(rows, columns, x.ravel(), out, False)
+    np.testing.assert_allclose(out[:columns], x.sum(axis=0), rtol=tolerance(dtype), atol=10 * tolerance(dtype))
+    assert out[columns] == 5
+    sums(rows, columns, x.ravel(), out, True)
+    np.testing.assert_allclose(out[:columns], 2 * x.sum(axis=0), rtol=tolerance(dtype), atol=10 * tolerance(dtype))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("width", "columns"), [(1, 1), (16, 16), (30, 30), (5, 9), (33, 40)])
+def test_gathered_rows(width: int, columns: int, dtype: str) -> None:
+    x = np.random.default_rng(0).normal(size=(11, columns)).astype(dtype)
+    order = np.array([10, 0, 3, 3, 7], np.int64)
+    out = np.full((6, width), 9, dtype)
+    gather(5, width, columns, x.ravel(), order, out.ravel())
+    np.testing.assert_array_equal(out[:5], x[order, :width])
+    assert (out[5] == 9).all()
