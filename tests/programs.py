@@ -42,11 +42,16 @@ class Chain:
         return self.inputs[-1]
 
     def emit(
-        self, op: str, x: int, shape: tuple[int, ...], params: tuple[int, ...] = (), **attributes: Attribute
+        self,
+        op: str,
+        x: int | tuple[int, ...],
+        shape: tuple[int, ...],
+        params: tuple[int, ...] = (),
+        **attributes: Attribute,
     ) -> int:
         self.values.append(Value(shape))
-        output = len(self.values) - 1
-        self.instructions.append(Instruction(op, (x,), output, params, tuple(sorted(attributes.items()))))
+        output, inputs = len(self.values) - 1, (x,) if isinstance(x, int) else x
+        self.instructions.append(Instruction(op, inputs, output, params, tuple(sorted(attributes.items()))))
         return output
 
     def parameter(self, name: str, shape: tuple[int, ...], trainable: bool = True, decay: bool = True) -> int:
