@@ -36,8 +36,8 @@ def make_pace(backend: str, program: Program, batch_size: int, epoch_steps: int,
 
 
 def step_seconds(program: Program, batch_size: int) -> float:
-    """Guess the seconds of a step from the arithmetic of dense layers: 6 FLOP for each row and parameter."""
-    return 6.0 * batch_size * max(1, program.parameter_count) / SLOWEST
+    """Guess the seconds of a step from its arithmetic: 6 FLOP for each row and multiplication on the way forward."""
+    return 6.0 * batch_size * max(1, program.multiplications) / SLOWEST
 
 
 class SingleSteps:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fastann.training.pace import CompiledPace, GrowingPace, SingleSteps, make_pace, step_seconds
+from tests.programs import Chain
 from tests.training.fakes import linear_program
 
 
@@ -94,5 +95,14 @@ def test_the_first_call_of_a_large_network_is_a_single_step():
     assert make_pace("numba", linear_program(), 32, 100, False).steps(100) == 16
 
 
-def test_a_step_is_guessed_from_rows_and_parameters():
+def test_a_step_is_guessed_from_rows_and_multiplications():
     assert step_seconds(linear_program(), 100) == pytest.approx(6 * 100 * 3 / 3e10)
+
+
+def test_weights_count_at_every_position():
+    chain = Chain(7, 5, 3)
+    chain.dense(2)  # 35 positions
+    chain.emit("conv2d", 1, (4, 4, 6), (chain.parameter("kernel", (2, 3, 2, 6)),), use_bias=False)
+    chain.reshape(96)
+    chain.dense(1)
+    assert step_seconds(chain.program(), 10) == pytest.approx(6 * 10 * (35 * 6 + 16 * 72 + 96) / 3e10)
