@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         models,
         optimizers,
         plots,
+        preprocessing,
         regularizers,
         schedules,
         utils,
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 _MODULES = frozenset(
     {
         "activations", "callbacks", "datasets", "initializers", "io", "layers", "losses", "metrics", "models",
-        "optimizers", "plots", "regularizers", "schedules", "utils",
+        "optimizers", "plots", "preprocessing", "regularizers", "schedules", "utils",
     }
 )  # fmt: skip
 _NAMES = {
@@ -61,6 +62,7 @@ __all__ = [
     "models",
     "optimizers",
     "plots",
+    "preprocessing",
     "regularizers",
     "schedules",
     "utils",

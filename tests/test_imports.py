@@ -20,7 +20,7 @@ PACKAGES = {"fastann": Path(fastann.__file__).parent, "fastann_kernels": Path(fa
 LEVELS = (
     {"errors", "random", "spec"},
     {"activations", "initializers", "layers", "losses", "metrics", "optimizers", "regularizers", "schedules", "utils"},
-    {"lowering", "datasets"},
+    {"lowering", "datasets", "preprocessing"},
     {"callbacks", "training"},
     {"models"},
     {"cli", "io", "plots"},
