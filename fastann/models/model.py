@@ -122,19 +122,23 @@ class Model(Network):
         """Train for some epochs and return their `History`.
 
         Args:
-            x: rows of data: an array, a memory map, lists or a table of pandas, polars or pyarrow.
-            y: targets, as many rows.
+            x: rows of data: an array, a memory map, lists or a table of pandas, polars or pyarrow. Or an object that
+                brings batches (x, y) or (x, y, sample_weight): a generator, a `fastann.utils.PyDataset` or anything
+                else with `__len__` and `__getitem__`, a PyTorch DataLoader. It is read ahead in a thread.
+            y: targets, as many rows; none with batches.
             batch_size: rows an update, 32 by default; the last batch of an epoch may have fewer.
             epochs: number of the epoch to stop before.
             verbose: 0 silent, 1 a progress bar, 2 a line an epoch, "auto" 1.
             callbacks: objects of `fastann.callbacks`.
             validation_split: fraction of the rows, the last ones, to hold back for validation.
-            validation_data: (x, y) or (x, y, sample_weight) to validate on after an epoch.
-            shuffle: visit the rows in a new order each epoch.
+            validation_data: (x, y) or (x, y, sample_weight) to validate on after an epoch, or an object that brings
+                batches. A generator without `validation_steps` is read once and its batches are kept.
+            shuffle: visit the rows in a new order each epoch; of batches, those that can be asked for by number.
             class_weight: weight of each class by its number, or "balanced".
             sample_weight: weight of each row.
             initial_epoch: number of the first epoch, for resumed runs.
-            steps_per_epoch: updates an epoch; by default one pass over the rows.
+            steps_per_epoch: updates an epoch; by default one pass over the data. An endless generator needs it. A pass
+                that ends within an epoch is followed by another one; a generator that ends, ends the training.
             validation_steps: batches of a validation; by default all.
             validation_batch_size: by default `batch_size`.
             validation_freq: validate every so many epochs, or after those listed, counted from 1.
@@ -211,7 +215,7 @@ class Model(Network):
         """Return what the network makes of each row, an array (N, ...) in the model's precision.
 
         Args:
-            x, verbose, callbacks: as in `fit`.
+            x, verbose, callbacks: as in `fit`; batches may be x, (x,) or (x, y).
             batch_size: rows at a time; it has no influence on the result beyond rounding.
             steps: batches to look at; by default all.
         """
