@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from fastann.metrics import Metric as MetricSpec
     from fastann.models.graph import LayerGraph
     from fastann.optimizers import Optimizer
+    from fastann.regularizers import Regularizer
 
 Shape = tuple[int, ...]
 
@@ -44,6 +45,9 @@ CANONICAL = {
     "categorical_crossentropy": "softmax",
     "sparse_categorical_crossentropy": "softmax",
 }
+
+#: Streams from here on belong to layers with a seed of their own.
+SEEDED_STREAMS = 1 << 30
 
 #: Reductions that are what a program computes: the sum over rows and positions, divided by their number.
 MEANS = ("sum_over_batch_size", "mean")
@@ -116,10 +120,15 @@ class ProgramBuilder:
             name = "leaky_relu"
         return self.emit("activation", (x,), self.shape(x), activation=name, alpha=alpha)
 
-    def next_stream(self) -> int:
-        """Return the number of the next random stream."""
+    def activity_penalty(self, x: int, regularizer: Regularizer | None) -> int:
+        """Append a penalty on value `x` and return the number of its output; no penalty appends nothing."""
+        l1, l2 = (0.0, 0.0) if regularizer is None else (float(regularizer.l1), float(regularizer.l2))
+        return self.emit("activity_penalty", (x,), self.shape(x), l1=l1, l2=l2) if l1 or l2 else x
+
+    def next_stream(self, seed: int | None = None) -> int:
+        """Return the number of the next random stream, or one of the upper half that belongs to a layer's own seed."""
         self._streams += 1
-        return self._streams - 1
+        return self._streams - 1 if seed is None else SEEDED_STREAMS + seed % SEEDED_STREAMS
 
     def producer(self, value: int) -> Instruction | None:
         """Return the instruction that writes `value`, or None for an input."""
@@ -200,7 +209,9 @@ def _lower_loss(builder: ProgramBuilder, outputs: tuple[int, ...], term: LossTer
         target = term.target_shape
     _check_loss(builder, prediction, term, target)
     logits = _logits(builder, prediction, spec.op, bool(getattr(spec, "from_logits", False)))
-    if logits not in (-1, prediction) and (outputs.count(prediction) > 1 or _is_read(builder, prediction)):
+    if logits not in (-1, prediction) and (
+        outputs.count(prediction) > 1 or _is_read(builder, prediction) or _penalized(builder, prediction) != prediction
+    ):
         # The loss differentiates the activation of its own prediction, so others that read the value need another.
         prediction = builder.emit("activation", (logits,), shape, activation=CANONICAL[spec.op], alpha=0.0)
     return Loss(
@@ -229,7 +240,7 @@ def _check_loss(builder: ProgramBuilder, prediction: int, term: LossTerm, target
 def _last_activation(builder: ProgramBuilder, value: int) -> str:
     """Return the name of the activation that makes a value, "linear" if it is none."""
     last = builder.producer(value)
-    while last is not None and last.op == "reshape":
+    while last is not None and last.op in ("reshape", "activity_penalty"):
         last = builder.producer(last.inputs[0])
     return str(last.get("activation", "linear")) if last is not None else "linear"
 
@@ -240,10 +251,19 @@ def _logits(builder: ProgramBuilder, prediction: int, op: str, from_logits: bool
         return -1
     if from_logits:
         return prediction
-    last = builder.producer(prediction)
+    last = builder.producer(_penalized(builder, prediction))
     if last is None or last.op != "activation" or last.get("activation") != CANONICAL[op]:
         return -1
     return last.inputs[0]
+
+
+def _penalized(builder: ProgramBuilder, value: int) -> int:
+    """Return the value that activity penalties have handed on as `value`, or `value` itself."""
+    last = builder.producer(value)
+    while last is not None and last.op == "activity_penalty":
+        value = last.inputs[0]
+        last = builder.producer(value)
+    return value
 
 
 def _is_read(builder: ProgramBuilder, value: int) -> bool:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import InitVar, dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from fastann.spec import Spec, deserialize, lookup, whole
 
@@ -77,6 +78,12 @@ class Layer(Spec):
         """Store checked values while the layer is being made; it is frozen afterwards."""
         for key, value in fields.items():
             object.__setattr__(self, key, value)
+
+    def renamed(self, name: str) -> Self:
+        """Return the same layer under another name: how a model takes a layer."""
+        layer = copy(self)
+        layer._set(name=name)
+        return layer
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Any:

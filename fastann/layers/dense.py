@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fastann import activations, initializers, regularizers
 from fastann.layers.base import Layer, Shape, WeightSpec
-from fastann.spec import register, whole
+from fastann.layers.settings import finish, resolve, weight
+from fastann.spec import flag, register, whole
 
 if TYPE_CHECKING:
     from fastann.activations import ActivationLike
@@ -29,6 +29,7 @@ class Dense(Layer):
         use_bias: whether there is a b.
         kernel_initializer, bias_initializer: what draws W and b.
         kernel_regularizer, bias_regularizer: the penalties on W and b that are added to the loss.
+        activity_regularizer: the penalty on y, divided by the rows of the batch.
     """
 
     units: int
@@ -38,19 +39,12 @@ class Dense(Layer):
     bias_initializer: InitializerLike = "zeros"
     kernel_regularizer: RegularizerLike = None
     bias_regularizer: RegularizerLike = None
+    activity_regularizer: RegularizerLike = None
 
     def __post_init__(self, input_dim: int | None) -> None:
         super().__post_init__(input_dim)
-        if not isinstance(self.use_bias, bool):
-            raise TypeError(f"use_bias must be True or False, got {self.use_bias!r}.")
-        self._set(
-            units=whole(self.units, "units", 1),
-            activation=activations.get(self.activation),
-            kernel_initializer=initializers.get(self.kernel_initializer),
-            bias_initializer=initializers.get(self.bias_initializer),
-            kernel_regularizer=regularizers.get(self.kernel_regularizer),
-            bias_regularizer=regularizers.get(self.bias_regularizer),
-        )
+        resolve(self)
+        self._set(units=whole(self.units, "units", 1), use_bias=flag(self.use_bias, "use_bias"))
 
     def output_shape(self, *input_shapes: Shape) -> Shape:
         """Return the input's shape with the last axis replaced by `units`."""
@@ -58,21 +52,14 @@ class Dense(Layer):
 
     def weights(self, *input_shapes: Shape) -> tuple[WeightSpec, ...]:
         """Return kernel (I, units) and, with a bias, bias (units,)."""
-        kernel = WeightSpec(
-            "kernel",
-            (input_shapes[0][-1], self.units),
-            initializers.get(self.kernel_initializer),
-            regularizers.get(self.kernel_regularizer),
-        )
+        shape = (input_shapes[0][-1], self.units)
+        kernel = weight("kernel", shape, self.kernel_initializer, self.kernel_regularizer)
         if not self.use_bias:
             return (kernel,)
-        bias = WeightSpec(
-            "bias", (self.units,), initializers.get(self.bias_initializer), regularizers.get(self.bias_regularizer)
-        )
-        return kernel, bias
+        return kernel, weight("bias", (self.units,), self.bias_initializer, self.bias_regularizer)
 
     def emit(self, builder: ProgramBuilder, inputs: tuple[int, ...], params: tuple[int, ...]) -> int:
-        """Append the affine map, then the activation; the lowering merges the two where that is right."""
+        """Append the affine map, the activation and the penalty; the lowering merges the first two where it may."""
         shape = self.output_shape(builder.shape(inputs[0]))
         z = builder.emit("dense", inputs, shape, params, use_bias=self.use_bias, activation="linear", alpha=0.0)
-        return builder.activation(z, activations.get(self.activation))
+        return finish(builder, z, self.activation, self.activity_regularizer)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fastann.layers.base import Layer, Shape
+from fastann.random import check_seed
 from fastann.spec import bounded, register
 
 if TYPE_CHECKING:
@@ -22,15 +23,19 @@ class Dropout(Layer):
 
     Args:
         rate: the fraction dropped, in [0, 1).
+        seed: a number in place of the layer's place, so that layers of one seed draw the same.
 
     Srivastava et al. 2014, in the inverted form.
     """
 
     rate: float
+    seed: int | None = None
 
     def __post_init__(self, input_dim: int | None) -> None:
         super().__post_init__(input_dim)
-        self._set(rate=bounded(self.rate, "rate", 0, 1, below=True))
+        self._set(
+            rate=bounded(self.rate, "rate", 0, 1, below=True), seed=None if self.seed is None else check_seed(self.seed)
+        )
 
     def output_shape(self, *input_shapes: Shape) -> Shape:
         """Return the input's shape."""
@@ -40,4 +45,5 @@ class Dropout(Layer):
         """Append the dropout with a random stream of its own; rate 0 appends nothing."""
         if self.rate == 0:
             return inputs[0]
-        return builder.emit("dropout", inputs, builder.shape(inputs[0]), rate=self.rate, stream=builder.next_stream())
+        stream = builder.next_stream(self.seed)
+        return builder.emit("dropout", inputs, builder.shape(inputs[0]), rate=self.rate, stream=stream)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -141,7 +141,7 @@ class LayerGraph:
 def row_of_nodes(layers: Sequence[Layer]) -> tuple[Node, ...]:
     """Return nodes of which each reads the one before; the names come from `unique_names`."""
     return tuple(
-        Node(replace(layer, name=name), name, () if i == 0 else (i - 1,))
+        Node(layer.renamed(name), name, () if i == 0 else (i - 1,))
         for i, (layer, name) in enumerate(zip(layers, unique_names(layers), strict=True))
     )
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from fastann.layers.base import Layer
+from fastann.layers.normalization import Normalization
 
 if TYPE_CHECKING:
     from fastann.models.network import Network
@@ -69,3 +70,17 @@ class LayerView:
         """Replace the layer's weights; raises ValueError unless number and shapes are those of `get_weights`."""
         numbers = self._model.graph.weights_of(self.name)
         self._model.replace_weights(weights, numbers, f"set_weights of layer {self.name!r}")
+
+    def adapt(self, data: Any) -> None:
+        """Learn the statistics of data into the layer; only for kinds of layers with an `adapt`, with its arguments.
+
+        Raises:
+            TypeError: the layer, unlike `Normalization`, learns nothing from data alone.
+        """
+        spec = self.spec
+        if not isinstance(spec, Normalization):
+            raise TypeError(f"adapt expects a layer such as Normalization, got {self.class_name}; train it with fit.")
+        mean, variance = spec.statistics(data)
+        if self._model.built:
+            self.set_weights([mean, variance])
+        spec.take(mean, variance)
