@@ -120,25 +120,25 @@ def check_gradients(net: Network, backend: str, key: tuple[int, int] | None = KE
     return np.where(trained, found, 0.0)
 
 
-def check_everywhere(net: Network) -> None:
+def check_everywhere(net: Network, lr: float = 0.05) -> None:
     """Train on both backends, with teams and in single precision: all end where Numba alone in float64 ends.
 
     The last batch is short, and of a team of three one member has no row of it.
     """
     if "numba" not in available_backends():
         pytest.skip("numba is not installed")
-    alone, record = train(net, "numba")
+    alone, record = train(net, "numba", lr=lr)
     for members in (2, 3):
-        team, team_record = train(net, "numba", members=members)
+        team, team_record = train(net, "numba", lr=lr, members=members)
         close(team.params, alone.params, 1e-12, f"parameters of a team of {members}")
         close(team_record.losses, record.losses, 1e-12, f"losses of a team of {members}")
         close(team_record.outputs, record.outputs, 1e-12, f"values of a team of {members}")
-    single, single_record = train(net, "numba", precision="float32")
+    single, single_record = train(net, "numba", lr=lr, precision="float32")
     assert single.params.dtype == np.float32
     close(single.params, alone.params, 2e-4, "parameters in single precision")
     close(single_record.losses, record.losses, 2e-4, "losses in single precision")
     if "jax" in available_backends():
-        other, other_record = train(net, "jax")
+        other, other_record = train(net, "jax", lr=lr)
         close(other.params, alone.params, 1e-10, "parameters on JAX")
         close(other_record.losses, record.losses, 1e-10, "losses on JAX")
         close(other_record.outputs, record.outputs, 1e-10, "values on JAX")

@@ -79,7 +79,7 @@ def test_gradients_are_added(backend, name):
 
 @pytest.mark.parametrize("name", CHAINS)
 def test_everywhere_the_same(name):
-    check_everywhere(network(CHAINS[name](), 7))
+    check_everywhere(network(CHAINS[name](), 7), lr=0.005)
 
 
 def test_dense_twice_against_the_reference(backend):
