@@ -55,9 +55,12 @@ def _flip(image, height, width, channels, left_right, up_down, add, out):
         to = out[p * line : (p + 1) * line]
         if not left_right:
             C.put(row, to, add)
-            continue
-        for q in range(width):
-            C.put(row[(width - 1 - q) * channels :], to[q * channels : (q + 1) * channels], add)
+        elif channels == 1:
+            for q in range(width):
+                to[q] = to[q] + row[width - 1 - q] if add else row[width - 1 - q]
+        else:
+            for q in range(width):
+                C.put(row[(width - 1 - q) * channels :], to[q * channels : (q + 1) * channels], add)
 
 
 @kernel
@@ -142,6 +145,16 @@ def _read(image, place, weight, fill_value, pixel):
 
 
 @lean
+def _blend(corner, line, a, b, pixel):
+    """pixel = the four cells around (a, b), all inside: `corner` begins with the first, `line` further is the next."""
+    one, n = like(corner, 1), pixel.size
+    for c in range(n):
+        upper = (one - b) * corner[c] + b * corner[c + n]
+        lower = (one - b) * corner[c + line] + b * corner[c + line + n]
+        pixel[c] = (one - a) * upper + a * lower
+
+
+@lean
 def _write(pixel, place, weight, image):
     """The transpose of `_read`."""
     if weight != 0 and place >= 0:
@@ -185,6 +198,9 @@ def _transform(call, own, numbers, row, image, out, backwards):
             i, j = math.floor(row_at), math.floor(column_at)
             a, b = like(image, row_at - i), like(image, column_at - j)
             pixel = out[(p * width + q) * n : (p * width + q + 1) * n]
+            if not backwards and 0 <= i < height - 1 and 0 <= j < width - 1:
+                _blend(image[(i * width + j) * n :], width * n, a, b, pixel)
+                continue
             if not backwards:
                 fill(pixel, 0)
             for corner in range(4):

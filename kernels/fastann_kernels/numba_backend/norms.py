@@ -39,47 +39,52 @@ def _encode_batch_norm(program: Program, instruction: Instruction) -> Encoding:
     )
 
 
-@kernel
-def column_sums(x, columns, block, out):
-    """out[c] = sum of column c of x; block: as many elements, to work with."""
+@lean
+def _column_moments(x, columns, block, mean, squares):
+    """mean[c] = mean of column c of x, squares[c] = sum of squares about it.
+
+    Blocks of rows, each read twice while it is in the cache, are put together as in `_batch_statistics`.
+    """
     rows = x.size // columns
-    fill(out, 0)
+    fill(mean, 0)
+    fill(squares, 0)
     for start in range(0, rows, _BLOCK):
+        stop = min(start + _BLOCK, rows)
         fill(block, 0)
-        for r in range(start, min(rows, start + _BLOCK)):
+        for r in range(start, stop):
             for c in range(columns):
                 block[c] += x[r * columns + c]
+        count, part = like(x, stop - start), like(x, (stop - start) / stop)
         for c in range(columns):
-            out[c] += block[c]
-
-
-@kernel
-def column_squares(x, columns, mean, block, out):
-    """out[c] = sum over rows of (x - mean)^2."""
-    rows = x.size // columns
-    fill(out, 0)
-    for start in range(0, rows, _BLOCK):
-        fill(block, 0)
-        for r in range(start, min(rows, start + _BLOCK)):
+            block[c] = block[c] / count - mean[c]
+            squares[c] += block[c] * block[c] * part * like(x, start)
+            mean[c] += block[c]
+        for r in range(start, stop):
             for c in range(columns):
                 d = x[r * columns + c] - mean[c]
-                block[c] += d * d
+                squares[c] += d * d
+        # the last loop was about the mean of this block alone
         for c in range(columns):
-            out[c] += block[c]
+            mean[c] += block[c] * (part - like(x, 1))
 
 
-@kernel
-def column_products(x, delta, columns, mean, inverse, block, out):
-    """out[c] = sum over rows of delta (x - mean) inverse."""
+@lean
+def _column_gradients(x, delta, columns, mean, inverse, block, sums, products):
+    """sums[c] = sum over rows of delta, products[c] = sum of delta (x - mean) inverse; block: 2 columns elements."""
     rows = x.size // columns
-    fill(out, 0)
+    fill(sums, 0)
+    fill(products, 0)
+    first, second = block[:columns], block[columns : 2 * columns]
     for start in range(0, rows, _BLOCK):
         fill(block, 0)
         for r in range(start, min(rows, start + _BLOCK)):
             for c in range(columns):
-                block[c] += delta[r * columns + c] * (x[r * columns + c] - mean[c])
+                d = delta[r * columns + c]
+                first[c] += d
+                second[c] += d * (x[r * columns + c] - mean[c])
         for c in range(columns):
-            out[c] += block[c] * inverse[c]
+            sums[c] += first[c]
+            products[c] += second[c] * inverse[c]
 
 
 @kernel
@@ -148,11 +153,7 @@ def _batch_norm(call, t, numbers, params, grads, values, deltas, scratch, worksp
     if training:
         means = _share(call, t, shared, call[C.MEMBER], _MEANS, n)
         squares = _share(call, t, shared, call[C.MEMBER], _SQUARES, n)
-        column_sums(x, n, mean, means)
-        rows = like(x, max(1, x.size // n))
-        for c in range(n):
-            means[c] /= rows
-        column_squares(x, n, means, mean, squares)
+        _column_moments(x, n, mean, means, squares)
         wait_for_all(barrier, call[C.MEMBERS])
     _statistics(call, t, numbers, params, shared, training, mean, inverse)
     if own[_SCALE]:
@@ -179,8 +180,7 @@ def _batch_norm_backward(call, t, numbers, params, grads, values, deltas, scratc
     _statistics(call, t, numbers, params, shared, training, mean, inverse)
     own_sums = _share(call, t, shared, call[C.MEMBER], _DELTAS, n)
     own_products = _share(call, t, shared, call[C.MEMBER], _PRODUCTS, n)
-    column_sums(delta, n, sums, own_sums)
-    column_products(x, delta, n, mean, inverse, sums, own_products)
+    _column_gradients(x, delta, n, mean, inverse, workspace[2 * n : 4 * n], own_sums, own_products)
     if own[_SCALE]:
         C.put(own_products, C.parameter(t, grads, 0), C.adds_gradient(t, 0))
     if own[_CENTER]:
