@@ -161,8 +161,12 @@ ONE_SIDED = {
     "numba_backend": {
         "announce": "tells that kernels are being compiled, which takes Numba long enough to wonder",
         "blas": "calls the matrix multiplication of SciPy; JAX brings its own",
+        "broadcasting": "loops that repeat short axes; jax.numpy broadcasts",
+        "calls": "how an instruction reads the buffers of the epoch loop; JAX hands it arrays",
         "compiling": "the settings that every jitted kernel shares",
         "elementary": "exp and tanh that vectorise; XLA has its own",
+        "layout": "where values lie in the buffers; XLA decides that",
+        "operations": "instructions compiled on their own, called by address; JAX traces them",
         "plan": "turns a program into tables of integers; JAX traces it",
         "team": "threads that share a batch; XLA has its own",
     },

@@ -23,7 +23,7 @@ def _encode(program: Program, instruction: Instruction) -> Encoding:
 
 
 @lean
-def uniform(k0, k1, counter, u):
+def _uniform(k0, k1, counter, u):
     """u[i] = ((bits >> 9) + 1/2) 2^-23 with the bits of counters counter, counter + 2, ...; in (0, 1)."""
     half, unit = like(u, 0.5), like(u, _UNIT)
     for i in range(u.size):
@@ -32,7 +32,7 @@ def uniform(k0, k1, counter, u):
 
 
 @lean
-def add_normal(x, u, v, stddev, y):
+def _add_normal(x, u, v, stddev, y):
     """y = x + stddev sqrt(-2 ln u) cos(2 pi v)."""
     stddev, minus_two = like(x, stddev), like(x, -2)
     for i in range(y.size):
@@ -50,9 +50,9 @@ def _gaussian_noise(call, t, numbers, params, grads, values, deltas, scratch, wo
     for start in range(0, x.size, _BLOCK):
         stop = min(start + _BLOCK, x.size)
         u, v = workspace[: stop - start], workspace[_BLOCK : _BLOCK + stop - start]
-        uniform(k0, k1, 2 * (first + start), u)
-        uniform(k0, k1, 2 * (first + start) + 1, v)
-        add_normal(x[start:stop], u, v, numbers[0], y[start:stop])
+        _uniform(k0, k1, 2 * (first + start), u)
+        _uniform(k0, k1, 2 * (first + start) + 1, v)
+        _add_normal(x[start:stop], u, v, numbers[0], y[start:stop])
     return 0.0
 
 
