@@ -6,6 +6,7 @@ from fastann.callbacks.base import Callback
 from fastann.callbacks.callback_list import CallbackList
 from fastann.callbacks.csv_logger import CSVLogger
 from fastann.callbacks.early_stopping import EarlyStopping
+from fastann.callbacks.gradient_norms import GradientNorms
 from fastann.callbacks.history import History
 from fastann.callbacks.lambda_callback import LambdaCallback
 from fastann.callbacks.learning_rate_scheduler import LearningRateScheduler
@@ -19,6 +20,7 @@ __all__ = [
     "Callback",
     "CallbackList",
     "EarlyStopping",
+    "GradientNorms",
     "History",
     "LambdaCallback",
     "LearningRateScheduler",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from fastann.models.inside import layer_outputs
 from fastann.models.model import Model
 from fastann.models.sequential import Sequential
 
-__all__ = ["Model", "Sequential"]
+__all__ = ["Model", "Sequential", "layer_outputs"]

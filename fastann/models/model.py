@@ -252,11 +252,15 @@ class Model(Network):
 
         return loop.predict_on_batch(self, x=x)
 
-    def loss_and_gradients(self, x: Any, y: Any, sample_weight: Any = None) -> tuple[float, list[Array]]:
-        """Return the loss of all rows as one batch and its gradient; nothing is trained and nothing dropped out.
+    def loss_and_gradients(
+        self, x: Any, y: Any, sample_weight: Any = None, training: bool = False
+    ) -> tuple[float, list[Array]]:
+        """Return the loss of all rows as one batch and its gradient; nothing is trained.
 
         Args:
             x, y, sample_weight: as in `fit`.
+            training: True lets layers behave as in training: dropout draws a mask, batch normalisation takes the
+                statistics of these rows. By default they behave as in `evaluate`.
 
         Returns:
             The loss, penalties included, and for each array of `get_weights` one of its shape: the derivative of the
@@ -264,7 +268,7 @@ class Model(Network):
         """
         from fastann.training import loop
 
-        return loop.loss_and_gradients(self, x=x, y=y, sample_weight=sample_weight)
+        return loop.loss_and_gradients(self, x=x, y=y, sample_weight=sample_weight, training=training)
 
     # ---- show and save
 

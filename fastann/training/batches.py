@@ -67,13 +67,16 @@ def predict_on_batch(model: Trainable, x: Any) -> Array:
     return unpacked(session, session.predict(data.matrix(session.dtype), data.rows))
 
 
-def loss_and_gradients(model: Trainable, x: Any, y: Any, sample_weight: Any = None) -> tuple[float, list[Array]]:
+def loss_and_gradients(
+    model: Trainable, x: Any, y: Any, sample_weight: Any = None, training: bool = False
+) -> tuple[float, list[Array]]:
     """Return the loss of all rows and its derivative with respect to each array of `get_weights`.
 
-    The loss includes the penalties of regularizers; nothing is dropped out, clipped or trained.
+    The loss includes the penalties of regularizers; nothing is clipped or trained. With `training`, layers behave as in
+    training.
     """
     session, data = with_targets(model, x, y, sample_weight)
-    loss, gradient = session.gradients(session.put(data.matrix(session.dtype), data.y, data.weights))
+    loss, gradient = session.gradients(session.put(data.matrix(session.dtype), data.y, data.weights), training)
     arrays = [
         gradient[parameter.offset : parameter.offset + parameter.size].reshape(parameter.shape).copy()
         for parameter in session.program.parameters

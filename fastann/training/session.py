@@ -231,10 +231,15 @@ class Session:
         with self._turn():
             return self.executor.predict(self._placed(), x, batch_size)
 
-    def gradients(self, data: PlacedData) -> tuple[float, Array]:
-        """Return loss and gradient float[P] of all rows as one batch, penalties included, without dropout."""
+    def gradients(self, data: PlacedData, training: bool = False) -> tuple[float, Array]:
+        """Return loss and gradient float[P] of all rows as one batch, penalties included.
+
+        With `training`, layers behave as in training: dropout draws a mask, batch normalisation takes the statistics of
+        these rows. No weight and no moving statistic changes.
+        """
         with self._turn():
-            return self.executor.gradients(self._placed(), data.handle, self.penalties)
+            key = self.key if training else None
+            return self.executor.gradients(self._placed(), data.handle, self.penalties, key)
 
     # ---- inside a turn
 

@@ -1,0 +1,89 @@
+"""Norms of the gradients of each layer over training: do they vanish on their way back?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastann.plots.figure import new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def gradient_norms(
+    runs: Mapping[str, NDArray[np.float64]],
+    scores: Mapping[str, Sequence[float]] | None = None,
+    score: str = "training accuracy",
+    title: str = "Gradient norms by layer",
+) -> Figure:
+    """Draw the norm of each layer's gradient over epochs, a panel for each network, dark layers first.
+
+    Args:
+        runs: float[epochs + 1, layers] by the name of the network, such as `GradientNorms.norms`.
+        scores: a value for each epoch by the same names; drawn in one more panel.
+        score: what the values of `scores` are.
+        title: above all panels.
+
+    Raises:
+        ImportError: matplotlib is not installed.
+        ValueError: there is nothing to draw.
+    """
+    names = list(runs)
+    figure, panels = new_figure([*names, *([score] if scores else [])], title)
+    from matplotlib import colormaps
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+    from matplotlib.ticker import MaxNLocator
+
+    deepest = max(norms.shape[1] for norms in runs.values())
+    palette = colormaps["viridis"].resampled(deepest)
+    lowest, highest = _limits(runs)
+    for axes, norms in zip(panels, runs.values(), strict=False):
+        for layer in range(norms.shape[1]):
+            shown = np.maximum(norms[:, layer], lowest)
+            axes.plot(range(len(norms)), shown, color=palette(layer), linewidth=1.4)
+        axes.set_yscale("log")
+        axes.set_ylim(lowest, highest)
+        _count_epochs(axes)
+    panels[0].set_ylabel("norm of dL/dW")
+    layers = ScalarMappable(Normalize(0.5, deepest + 0.5), palette)
+    ticks = MaxNLocator(integer=True)
+    figure.colorbar(layers, ax=panels[: len(names)], label="layer, from the input", pad=0.01, ticks=ticks)
+    if scores:
+        _draw_scores(panels[-1], scores)
+    return figure
+
+
+def _limits(runs: Mapping[str, NDArray[np.float64]]) -> tuple[float, float]:
+    """Return limits for all panels; zeros are drawn at the lower one."""
+    positive = np.concatenate([norms[norms > 0].ravel() for norms in runs.values()])
+    if positive.size == 0:
+        raise ValueError("expected at least one gradient norm above 0, got none.")
+    return float(positive.min()) / 2, float(positive.max()) * 2
+
+
+def _draw_scores(axes: Any, scores: Mapping[str, Sequence[float]]) -> None:
+    from fastann.plots.figure import COLOURS, LINES
+
+    for i, (name, values) in enumerate(scores.items()):
+        axes.plot(
+            range(1, len(values) + 1),
+            values,
+            color=COLOURS[i],
+            linestyle=LINES[i % len(LINES)],
+            label=name,
+            linewidth=2,
+        )
+    _count_epochs(axes)
+    axes.legend(frameon=False, fontsize=9)
+
+
+def _count_epochs(axes: Any) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axes.set_xlabel("epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
