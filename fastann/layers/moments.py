@@ -69,8 +69,8 @@ def _batches(data: Any) -> Iterable[Any]:
         raise TypeError(f"adapt expects an array or batches of arrays, got {type(data).__name__}.")
     if hasattr(data, "__array__"):
         return (data,)
-    if isinstance(data, list | tuple) and not any(hasattr(part, "__array__") for part in data):
-        return (data,)
+    if isinstance(data, list | tuple) and not any(hasattr(_inputs(part), "__array__") for part in data):
+        return (data,)  # rows of numbers
     if hasattr(data, "__iter__"):
         return (_inputs(batch) for batch in data)
     if hasattr(data, "__len__") and hasattr(data, "__getitem__"):

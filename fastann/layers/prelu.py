@@ -29,7 +29,7 @@ class PReLU(Layer):
     He et al. 2015, equation 1.
     """
 
-    alpha_initializer: InitializerLike = "zeros"
+    alpha_initializer: InitializerLike = "Zeros"
     alpha_regularizer: RegularizerLike = None
     shared_axes: tuple[int, ...] | None = None
 

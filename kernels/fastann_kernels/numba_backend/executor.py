@@ -105,7 +105,7 @@ class NumbaExecutor:
         compile_for(I.run, self.dtype, self._tables)
 
     def put_state(self, host: HostState) -> State:
-        slots = np.array(host.slots, self.dtype, order="C").reshape(-1, self.program.parameter_count)
+        slots = np.array(host.slots, self.dtype, order="C").reshape(len(host.slots), self.program.parameter_count)
         return State(np.array(host.params, self.dtype, order="C"), slots)
 
     def get_state(self, state: State) -> HostState:
