@@ -14,7 +14,6 @@ from fastann_kernels.numba_backend.blas import gemm
 from fastann_kernels.numba_backend.calls import Encoding, Operation
 from fastann_kernels.numba_backend.compiling import kernel as compiled
 from fastann_kernels.numba_backend.compiling import lean
-from fastann_kernels.numba_backend.depthwise_conv2d import depthwise_conv2d, depthwise_conv2d_backward
 from fastann_kernels.numba_backend.elementary import copy, fill, like
 from fastann_kernels.numba_backend.patches import COLUMNS, IMAGES, gather, layout_of, scatter
 from fastann_kernels.numba_backend.vectors import column_sums, small_gemm
@@ -117,20 +116,11 @@ def _clear(gradient, add):
         fill(gradient, 0)
 
 
-@lean
-def _is_depthwise(g):
-    """Return whether each group is one channel of several: the kernel then lies as that of `depthwise_conv2d`."""
-    return g[V.GROUPS] > 1 and g[V.GROUPS] == g[V.CHANNELS]
-
-
 @compiled
 def _forward(call, t, numbers, params, grads, values, deltas, scratch, workspace, shared, barrier):
     b = C.parameter(t, params, 1) if t[C.PARAMETERS] > 1 else params[:0]
     x, y, g = C.source(call, t, values, 0), C.output(call, t, values), C.own(t)
-    if _is_depthwise(g):
-        depthwise_conv2d(x, C.parameter(t, params, 0), b, call[C.ROWS], g, y)
-    else:
-        conv2d(x, C.parameter(t, params, 0), b, call[C.ROWS], g, y, workspace)
+    conv2d(x, C.parameter(t, params, 0), b, call[C.ROWS], g, y, workspace)
     return 0.0
 
 
@@ -141,10 +131,7 @@ def _backward(call, t, numbers, params, grads, values, deltas, scratch, workspac
     dW, db = C.parameter(t, grads, 0), C.parameter(t, grads, 1) if biased else grads[:0]
     add_W, add_b = C.adds_gradient(t, 0), biased and C.adds_gradient(t, 1)
     dx, add_x = C.source_delta(call, t, deltas, 0), C.accumulates(t, 0)
-    if _is_depthwise(g):
-        depthwise_conv2d_backward(x, W, delta, rows, g, dW, db, dx, add_W, add_b, add_x)
-    else:
-        conv2d_backward(x, W, delta, rows, g, dW, db, dx, add_W, add_b, add_x, workspace)
+    conv2d_backward(x, W, delta, rows, g, dW, db, dx, add_W, add_b, add_x, workspace)
 
 
 CONV2D = Operation(_encode, _forward, _backward)
