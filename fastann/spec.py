@@ -159,8 +159,8 @@ def deserialize(data: Mapping[str, Any], registry: Mapping[str, type] | None = N
     cls = registry.get(name)
     if cls is None:
         raise ValueError(
-            f"the class must be one of {', '.join(sorted(registry))}, got {_shortened(name)}; "
-            "import the module that registers it, if it is your own."
+            f"the class must be a registered one, got {_shortened(name)}; import the module that registers it, if it "
+            f"is your own; registered are {', '.join(sorted(registry))}."
         )
     try:
         return cls.from_config({key: _decode(value) for key, value in config.items()})  # type: ignore[attr-defined]
