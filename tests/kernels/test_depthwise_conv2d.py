@@ -16,6 +16,9 @@ from tests.programs import Chain
 CASES = {
     "three taps": Case((5, 6, 7), (3, 3), outputs=1),
     "same, two outputs a channel": Case((5, 4, 3), (3, 2), padding="same", outputs=2),
+    "two outputs a channel, stride 2": Case((6, 7, 3), (3, 3), (2, 2), outputs=2),
+    "several stretches of a line": Case((3, 9, 300), (2, 3), padding="same", outputs=1),
+    "several stretches of a line, stride 2": Case((4, 13, 120), (3, 3), (2, 2), padding="same", outputs=2),
     "four taps, stride 2": Case((7, 8, 2), (4, 4), (2, 2), padding="same", outputs=1),
     "seven taps": Case((8, 9, 3), (2, 7), (1, 2), padding="same", outputs=1),
     "dilation": Case((9, 8, 2), (3, 3), dilation=(2, 2), padding="same", outputs=1),

@@ -1,7 +1,7 @@
 """Convolution of every channel on its own: y[p, q, c M + m] = b[c M + m] + sum_{i, j} W[i, j, c, m] x[..., c].
 
-There is no matrix product in it: innermost loops run over channels. With M = 1 three neighbouring taps are taken
-together, because a sum that is read and written for every tap costs more than the multiplications.
+There is no matrix product in it: each tap multiplies a stretch of a line of cells, element by element, with its weights
+repeated as often as there are positions in the stretch. So the innermost loops are long whatever the channels.
 
 Arrays are flat and C-ordered: x (rows, H, W, I), kernel (kh, kw, I, M), b (I M,), y and delta (rows, P, Q, I M).
 """
@@ -18,127 +18,149 @@ from fastann_kernels.numba_backend.vectors import column_sums
 from fastann_kernels.numba_backend.windows import geometry, span
 from fastann_kernels.program import Instruction, Program
 
+#: Elements of a stretch: the weights of all taps, so often repeated, stay in the inner caches.
+_STRETCH = 1024
+# Entry of `g` behind those of the geometry: positions of a stretch.
+_POSITIONS = 15
+
 
 def _encode(program: Program, instruction: Instruction) -> Encoding:
-    kernel_h, kernel_w, _channels, _multiple = program.parameters[instruction.params[0]].shape
-    return Encoding(integers=geometry(program, instruction, (kernel_h, kernel_w)))
+    kernel_h, kernel_w, channels, multiple = program.parameters[instruction.params[0]].shape
+    g = geometry(program, instruction, (kernel_h, kernel_w))
+    positions = max(1, min(g[V.Q], _STRETCH // (channels * multiple)))
+    # repeated weights and their gradients, biases, and a stretch to spread cells in
+    stretches = 2 * kernel_h * kernel_w + 2
+    return Encoding(integers=(*g, positions), workspace=stretches * positions * channels * multiple)
 
 
 @lean
-def _multiply_add(x, W, y):
-    """y[c M + m] += x[c] W[c M + m]."""
-    multiple = y.size // x.size
-    if multiple == 1:
-        for c in range(y.size):
-            y[c] += x[c] * W[c]
-        return
-    for c in range(x.size):
-        out, w = y[c * multiple : (c + 1) * multiple], W[c * multiple : (c + 1) * multiple]
-        for m in range(multiple):
-            out[m] += x[c] * w[m]
+def _multiply_add(a, b, out):
+    """out += a b, element by element."""
+    for k in range(out.size):
+        out[k] += a[k] * b[k]
 
 
 @lean
-def _three(x, step, W, y):
-    """y += x W, summed over three pairs of n elements, n = y.size, those of x `step` apart."""
-    n = y.size
-    x0, x1, x2 = x[:n], x[step : step + n], x[2 * step : 2 * step + n]
-    w0, w1, w2 = W[:n], W[n : 2 * n], W[2 * n : 3 * n]
-    for c in range(n):
-        y[c] += x0[c] * w0[c] + x1[c] * w1[c] + x2[c] * w2[c]
+def _repeat(rows, width, times, out):
+    """out[r, t, :] = rows[r, :] for every t < times."""
+    for r in range(rows.size // width):
+        for t in range(times):
+            start = (r * times + t) * width
+            copy(rows[r * width : (r + 1) * width], out[start : start + width])
 
 
 @lean
-def depthwise_conv2d(x, kernel, b, rows, g, y):
+def _spread(x, step, multiple, channels, out):
+    """out[q, c, m] = x[q step + c]."""
+    k = 0
+    for q in range(out.size // (channels * multiple)):
+        cell = x[q * step : q * step + channels]
+        for c in range(channels):
+            for _ in range(multiple):
+                out[k] = cell[c]
+                k += 1
+
+
+@lean
+def _collect(products, step, multiple, channels, dx):
+    """dx[q step + c] += sum over m of products[q, c, m]."""
+    k = 0
+    for q in range(products.size // (channels * multiple)):
+        cell = dx[q * step : q * step + channels]
+        for c in range(channels):
+            for _ in range(multiple):
+                cell[c] += products[k]
+                k += 1
+
+
+@lean
+def _visible(g, i, j, place, first, last):
+    """Return begin and end of the positions of a stretch of line `place` that see a cell through tap (i, j), and where
+    the channels of the first such cell begin.
+    """
+    h = place % g[V.P] * g[V.STRIDE_H] + i * g[V.DILATION_H] - g[V.TOP]
+    if h < 0 or h >= g[V.H]:
+        return first, first, 0
+    offset = j * g[V.DILATION_W] - g[V.LEFT]
+    begin, end = span(g[V.Q], g[V.STRIDE_W], offset, g[V.W])
+    begin, end = max(begin, first), min(end, last)
+    cell = (place // g[V.P] * g[V.H] + h) * g[V.W] + begin * g[V.STRIDE_W] + offset
+    return begin, end, cell * g[V.CHANNELS]
+
+
+@lean
+def depthwise_conv2d(x, kernel, b, rows, g, y, workspace):
     """y = the sum of the definition; an empty b is no bias."""
-    channels, outputs, step = g[V.CHANNELS], g[V.OUTPUTS], g[V.DILATION_W] * g[V.CHANNELS]
+    channels, outputs, positions = g[V.CHANNELS], g[V.OUTPUTS], g[_POSITIONS]
+    stretch, step, multiple = positions * outputs, g[V.STRIDE_W] * channels, outputs // channels
+    taps = g[V.KERNEL_H] * g[V.KERNEL_W]
+    weights, biases = workspace[: taps * stretch], workspace[taps * stretch : (taps + 1) * stretch]
+    seen = workspace[(taps + 1) * stretch :]
+    _repeat(kernel, outputs, positions, weights)
+    fill(biases, 0)
+    _repeat(b, outputs, positions, biases)
     for place in range(rows * g[V.P]):
-        up = place % g[V.P] * g[V.STRIDE_H] - g[V.TOP]
-        above, below = span(g[V.KERNEL_H], g[V.DILATION_H], up, g[V.H])
-        for q in range(g[V.Q]):
-            w = q * g[V.STRIDE_W] - g[V.LEFT]
-            left, right = span(g[V.KERNEL_W], g[V.DILATION_W], w, g[V.W])
-            threes = left + (right - left) // 3 * 3 if channels == outputs else left
-            out = y[(place * g[V.Q] + q) * outputs : (place * g[V.Q] + q + 1) * outputs]
-            fill(out, 0)
-            copy(b, out[: b.size])
-            for i in range(above, below):
-                line = (place // g[V.P] * g[V.H] + up + i * g[V.DILATION_H]) * g[V.W] + w
-                for j in range(left, threes, 3):
-                    taps = kernel[(i * g[V.KERNEL_W] + j) * outputs :]
-                    _three(x[line * channels + j * step :], step, taps, out)
-                for j in range(threes, right):
-                    cell, tap = line * channels + j * step, (i * g[V.KERNEL_W] + j) * outputs
-                    _multiply_add(x[cell : cell + channels], kernel[tap : tap + outputs], out)
+        for first in range(0, g[V.Q], positions):
+            last = min(g[V.Q], first + positions)
+            out = y[(place * g[V.Q] + first) * outputs : (place * g[V.Q] + last) * outputs]
+            copy(biases[: out.size], out)
+            for tap in range(taps):
+                begin, end, cell = _visible(g, tap // g[V.KERNEL_W], tap % g[V.KERNEL_W], place, first, last)
+                if begin >= end:
+                    continue
+                W, sums = weights[tap * stretch :], out[(begin - first) * outputs : (end - first) * outputs]
+                if step == channels == outputs:
+                    _multiply_add(x[cell:], W, sums)
+                else:
+                    _spread(x[cell:], step, multiple, channels, seen[: sums.size])
+                    _multiply_add(seen, W, sums)
 
 
 @lean
-def depthwise_conv2d_backward(x, kernel, delta, rows, g, dW, db, dx, add_W, add_b, add_x):
+def depthwise_conv2d_backward(x, kernel, delta, rows, g, dW, db, dx, add_W, add_b, add_x, workspace):
     """The gradients, each added to what is there if its flag says so.
 
     An empty dx asks for no gradient of the input, an empty db says that there is no bias.
     """
-    if not add_W:
-        fill(dW, 0)
+    channels, outputs, positions = g[V.CHANNELS], g[V.OUTPUTS], g[_POSITIONS]
+    stretch, step, multiple = positions * outputs, g[V.STRIDE_W] * channels, outputs // channels
+    taps = g[V.KERNEL_H] * g[V.KERNEL_W]
+    weights, gradients = workspace[: taps * stretch], workspace[taps * stretch : 2 * taps * stretch]
+    seen = workspace[2 * taps * stretch :]
+    _repeat(kernel, outputs, positions, weights)
+    fill(gradients, 0)
     if not add_x:
         fill(dx, 0)
-    if db.size:
-        column_sums(rows * g[V.P] * g[V.Q], g[V.OUTPUTS], delta, db, add_b)
     for place in range(rows * g[V.P]):
-        line = delta[place * g[V.Q] * g[V.OUTPUTS] : (place + 1) * g[V.Q] * g[V.OUTPUTS]]
-        for i in range(g[V.KERNEL_H]):
-            h = place % g[V.P] * g[V.STRIDE_H] + i * g[V.DILATION_H] - g[V.TOP]
-            if h < 0 or h >= g[V.H]:
-                continue
-            start = (place // g[V.P] * g[V.H] + h) * g[V.W] * g[V.CHANNELS]
-            for j in range(g[V.KERNEL_W]):
-                offset = j * g[V.DILATION_W] - g[V.LEFT]
-                begin, end = span(g[V.Q], g[V.STRIDE_W], offset, g[V.W])
-                first = start + (begin * g[V.STRIDE_W] + offset) * g[V.CHANNELS]
-                tap = (i * g[V.KERNEL_W] + j) * g[V.OUTPUTS]
-                own = line[begin * g[V.OUTPUTS] : end * g[V.OUTPUTS]]
-                if begin < end:
-                    _line_backward(x, kernel[tap : tap + g[V.OUTPUTS]], own, first, g, dW[tap : tap + g[V.OUTPUTS]], dx)
-
-
-@lean
-def _line_backward(x, W, delta, first, g, dW, dx):
-    """Add to dW and dx what one tap brings to a line of positions; the first of them sees the cell at `first`."""
-    channels, outputs, step = g[V.CHANNELS], g[V.OUTPUTS], g[V.STRIDE_W] * g[V.CHANNELS]
-    count = delta.size // outputs
-    threes = count // 3 * 3 if channels == outputs else 0
-    for q in range(0, threes, 3):
-        _three(x[first + q * step :], step, delta[q * outputs :], dW)
-    for q in range(threes, count):
-        cell = first + q * step
-        _multiply_add(x[cell : cell + channels], delta[q * outputs : (q + 1) * outputs], dW)
-    if dx.size:
-        for q in range(count):
-            cell = first + q * step
-            _sum_products(delta[q * outputs : (q + 1) * outputs], W, dx[cell : cell + channels])
-
-
-@lean
-def _sum_products(delta, W, dx):
-    """dx[c] += sum over m of delta[c M + m] W[c M + m]."""
-    multiple = delta.size // dx.size
-    if multiple == 1:
-        for c in range(dx.size):
-            dx[c] += delta[c] * W[c]
-        return
-    for c in range(dx.size):
-        d, w = delta[c * multiple : (c + 1) * multiple], W[c * multiple : (c + 1) * multiple]
-        total = dx[c]
-        for m in range(multiple):
-            total += d[m] * w[m]
-        dx[c] = total
+        for first in range(0, g[V.Q], positions):
+            last = min(g[V.Q], first + positions)
+            for tap in range(taps):
+                begin, end, cell = _visible(g, tap // g[V.KERNEL_W], tap % g[V.KERNEL_W], place, first, last)
+                if begin >= end:
+                    continue
+                own = delta[(place * g[V.Q] + begin) * outputs : (place * g[V.Q] + end) * outputs]
+                W, slopes = weights[tap * stretch :], gradients[tap * stretch : tap * stretch + own.size]
+                if step == channels == outputs:
+                    _multiply_add(x[cell:], own, slopes)
+                    _multiply_add(own, W, dx[cell : cell + own.size] if dx.size else dx)
+                    continue
+                _spread(x[cell:], step, multiple, channels, seen[: own.size])
+                _multiply_add(seen, own, slopes)
+                if dx.size:
+                    for k in range(own.size):
+                        seen[k] = own[k] * W[k]
+                    _collect(seen[: own.size], step, multiple, channels, dx[cell:])
+    for tap in range(taps):
+        column_sums(positions, outputs, gradients[tap * stretch :], dW[tap * outputs :], add_W)
+    if db.size:
+        column_sums(rows * g[V.P] * g[V.Q], outputs, delta, db, add_b)
 
 
 @compiled
 def _forward(call, t, numbers, params, grads, values, deltas, scratch, workspace, shared, barrier):
     b = C.parameter(t, params, 1) if t[C.PARAMETERS] > 1 else params[:0]
     x, y = C.source(call, t, values, 0), C.output(call, t, values)
-    depthwise_conv2d(x, C.parameter(t, params, 0), b, call[C.ROWS], C.own(t), y)
+    depthwise_conv2d(x, C.parameter(t, params, 0), b, call[C.ROWS], C.own(t), y, workspace)
     return 0.0
 
 
@@ -149,7 +171,7 @@ def _backward(call, t, numbers, params, grads, values, deltas, scratch, workspac
     depthwise_conv2d_backward(
         C.source(call, t, values, 0), C.parameter(t, params, 0), C.delta(call, t, deltas), call[C.ROWS], C.own(t),
         C.parameter(t, grads, 0), db, C.source_delta(call, t, deltas, 0), C.adds_gradient(t, 0),
-        biased and C.adds_gradient(t, 1), C.accumulates(t, 0),
+        biased and C.adds_gradient(t, 1), C.accumulates(t, 0), workspace,
     )  # fmt: skip
 
 
