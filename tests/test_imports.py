@@ -167,10 +167,15 @@ ONE_SIDED = {
         "elementary": "exp and tanh that vectorise; XLA has its own",
         "layout": "where values lie in the buffers; XLA decides that",
         "operations": "instructions compiled on their own, called by address; JAX traces them",
+        "patches": "the cells under a filter as a matrix; XLA convolves by itself",
         "plan": "turns a program into tables of integers; JAX traces it",
         "team": "threads that share a batch; XLA has its own",
+        "vectors": "products of small matrices, written in LLVM's language; XLA has its own",
+        "windows": "where a window lies in an image; jax.lax slides it",
     },
-    "jax_backend": {},
+    "jax_backend": {
+        "context": "what an instruction knows of its batch; Numba hands over buffers, see `calls`",
+    },
 }
 
 
@@ -188,6 +193,10 @@ def test_both_backends_have_the_same_files():
 DIFFERENT = {
     "activate": "Numba's table holds the number of an activation, JAX is given its name",
     "update": "Numba loops over one flat vector, JAX over tensors",
+    **dict.fromkeys(
+        ("conv2d", "depthwise_conv2d", "max_pool2d", "average_pool2d", "pad2d"),
+        "Numba's kernel takes flat arrays and a geometry, JAX's the instruction",
+    ),
     "forward": "Numba walks a table of integers, JAX the program itself",
 }
 

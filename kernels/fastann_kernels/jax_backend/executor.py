@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastann_kernels.backend import PRECISIONS, Array, HostState, Record, Steps, UnsupportedProgram
-from fastann_kernels.jax_backend import activations, interpreter, losses, metrics, updates
+from fastann_kernels.jax_backend import activations, interpreter, losses, metrics, operations, updates
 from fastann_kernels.jax_backend.interpreter import Data, Outcome, State
 from fastann_kernels.program import Program
 
@@ -238,7 +238,7 @@ def _check(program: Program) -> None:
     """Raise `UnsupportedProgram` if the program holds an operation without a kernel here."""
     activation = [str(i.get("activation", "linear")) for i in program.instructions if i.op in ("dense", "activation")]
     used = {
-        "operation": ({i.op for i in program.instructions}, interpreter.OPERATIONS),
+        "operation": ({i.op for i in program.instructions}, operations.OPERATIONS.keys()),
         "activation": (set(activation), activations.FUNCTIONS.keys()),
         "loss": ({loss.op for loss in program.losses}, losses.OPERATIONS),
         "metric": ({metric.op for metric in program.metrics}, metrics.OPERATIONS),

@@ -14,19 +14,17 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from fastann_kernels.jax_backend.activations import activate
-from fastann_kernels.jax_backend.dense import dense
-from fastann_kernels.jax_backend.dropout import Key, dropout, fold_in
+from fastann_kernels.jax_backend.context import Context
+from fastann_kernels.jax_backend.dropout import Key, fold_in
 from fastann_kernels.jax_backend.losses import absolute, callable_values, loss_values
 from fastann_kernels.jax_backend.metrics import metric_values
+from fastann_kernels.jax_backend.operations import OPERATIONS
 from fastann_kernels.jax_backend.updates import Slots, update
-from fastann_kernels.program import Instruction, Loss, Metric, Program
+from fastann_kernels.program import Loss, Metric, Program
 
 Array = jax.Array
 Tensors = tuple[Array, ...]
 Carry = TypeVar("Carry")
-
-OPERATIONS = frozenset({"dense", "activation", "dropout", "reshape"})
 
 
 class State(NamedTuple):
@@ -71,20 +69,8 @@ def _stack(values: Sequence[Array], dtype: jnp.dtype) -> Array:
     return jnp.stack(values) if values else jnp.zeros((0,), dtype)
 
 
-def _run(i: Instruction, x: Array, tensors: Tensors, key: Key | None) -> Array:
-    if i.op == "dense":
-        b = tensors[i.params[1]] if i.get("use_bias") else None
-        return dense(x, tensors[i.params[0]], b, str(i.get("activation", "linear")), float(i.get("alpha")))
-    if i.op == "activation":
-        return activate(str(i.get("activation")), x, float(i.get("alpha")))
-    rate = float(i.get("rate"))
-    if i.op == "dropout" and key is not None and rate > 0:
-        return dropout(x, rate, fold_in(key, int(i.get("stream"))))
-    return x
-
-
-def forward(program: Program, tensors: Tensors, x: Array, key: Key | None, dtype: jnp.dtype) -> dict[int, Array]:
-    """Return every value (B, *shape) by number. x (B, input columns); dropout only if the key of the step is given."""
+def forward(program: Program, tensors: Tensors, x: Array, context: Context, dtype: jnp.dtype) -> dict[int, Array]:
+    """Return every value (B, *shape) by number; x (B, input columns). What else comes of it is left in `context`."""
     rows, column = x.shape[0], 0
     values: dict[int, Array] = {}
     for i in program.inputs:
@@ -92,8 +78,10 @@ def forward(program: Program, tensors: Tensors, x: Array, key: Key | None, dtype
         values[i] = part.reshape(rows, *program.values[i].shape)
         column += program.values[i].size
     for instruction in program.instructions:
-        out = _run(instruction, values[instruction.inputs[0]], tensors, key)
-        values[instruction.output] = out.reshape(rows, *program.values[instruction.output].shape)
+        context.shape = (rows, *program.values[instruction.output].shape)
+        inputs = [values[v] for v in instruction.inputs]
+        own = [tensors[p] for p in instruction.params]
+        values[instruction.output] = OPERATIONS[instruction.op](instruction, inputs, own, context)
     return values
 
 
@@ -144,18 +132,21 @@ def penalty(program: Program, tensors: Tensors, penalties: Array) -> Array:
 
 def batch_loss(
     tensors: Tensors, program: Program, data: Data, penalties: Array, key: Key | None, collect: bool
-) -> tuple[Array, Outcome]:
-    """Return the loss of one batch, which is what is differentiated, and everything that is recorded of it."""
-    dtype = penalties.dtype
-    values = forward(program, tensors, data.x, key, dtype)
+) -> tuple[Array, tuple[Outcome, dict[int, Array]]]:
+    """Return the loss of one batch, which is what is differentiated, everything that is recorded of it, and new values
+    of parameters that no gradient changes, by their number."""
+    dtype, context = penalties.dtype, Context(key)
+    values = forward(program, tensors, data.x, context, dtype)
     parts = [_part(loss, values, data) for loss in program.losses]
     total = penalty(program, tensors, penalties)
     for loss, part in zip(program.losses, parts, strict=True):
         total = total + float(loss.weight) * part
+    for penalty_of_values in context.added:
+        total = total + penalty_of_values
     metrics = [_metric(metric, values, data) for metric in program.metrics]
     sums, weights = (_stack([pair[side] for pair in metrics], dtype) for side in (0, 1))
     collected = outputs(program, values) if collect else None
-    return total, Outcome(total, _stack(parts, dtype), sums, weights, collected)
+    return total, (Outcome(total, _stack(parts, dtype), sums, weights, collected), context.updates)
 
 
 def loss_and_gradient(
@@ -233,9 +224,10 @@ def train(
         tensors, slots = carry
         batch = take(data, order, k * batch_size, size)
         step_key = fold_in(key, first_step + k.astype(jnp.uint32))
-        (_, outcome), grads = gradient(tensors, program, batch, penalties, step_key, collect)
+        (_, (outcome, moved)), grads = gradient(tensors, program, batch, penalties, step_key, collect)
         row = lax.dynamic_index_in_dim(coefficients, k, keepdims=False)
-        return update(rule, program.parameters, tensors, slots, grads, row), outcome
+        tensors, slots = update(rule, program.parameters, tensors, slots, grads, row)
+        return (tuple(moved.get(p, tensor) for p, tensor in enumerate(tensors)), slots), outcome
 
     by_slot = [split(program, state.slots[s]) for s in range(len(rule.slots))]
     slots = tuple(tuple(tensors[i] for tensors in by_slot) for i in range(len(program.parameters)))
@@ -251,7 +243,7 @@ def evaluate(program: Program, batch_size: int, collect: bool, params: Array, da
 
     def step(carry: None, k: Array, size: int) -> tuple[None, Outcome]:
         batch = take(data, None, k * batch_size, size)
-        return None, batch_loss(tensors, program, batch, penalties, None, collect)[1]
+        return None, batch_loss(tensors, program, batch, penalties, None, collect)[1][0]
 
     return over_batches(step, None, data.x.shape[0], batch_size)[1]
 
@@ -261,6 +253,6 @@ def predict(program: Program, params: Array, x: Array) -> Array:
     tensors = split(program, params)
 
     def batch(rows: Array) -> Array:
-        return outputs(program, forward(program, tensors, rows, None, params.dtype))
+        return outputs(program, forward(program, tensors, rows, Context(), params.dtype))
 
     return batch(x[0])[None] if x.shape[0] == 1 else lax.map(batch, x)

@@ -1,0 +1,39 @@
+"""What instructions know of the batch beside their inputs, and what they leave beside their output."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import jax
+
+from fastann_kernels.jax_backend.dropout import Key, fold_in
+from fastann_kernels.program import Instruction
+
+Array = jax.Array
+
+
+@dataclass
+class Context:
+    """One batch on its way through a program, while it is traced.
+
+    Attributes:
+        key: that of the step; None where nothing is trained.
+        shape: of the output of the instruction at work, rows included.
+        added: what instructions add to the loss of the batch.
+        updates: new values of parameters that no gradient changes, by their number.
+    """
+
+    key: Key | None = None
+    shape: tuple[int, ...] = ()
+    added: list[Array] = field(default_factory=list)
+    updates: dict[int, Array] = field(default_factory=dict)
+
+    @property
+    def training(self) -> bool:
+        """Whether layers behave as in training."""
+        return self.key is not None
+
+    def stream(self, i: Instruction) -> Key:
+        """Return the key of an instruction's random stream; only in training."""
+        assert self.key is not None
+        return fold_in(self.key, int(i.get("stream")))
