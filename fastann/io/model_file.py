@@ -61,7 +61,7 @@ def save_model(
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
         "fastann_version": _version(),
-        "model": {"class_name": type(model).__name__, "config": model.get_config()},
+        "model": {"class_name": _kind(model), "config": model.get_config()},
         "compile": None,
         "training": None,
     }
@@ -98,6 +98,13 @@ def load_model(path: str | os.PathLike[str]) -> Model:
         if document["training"] is not None:
             model.set_training_state({**document["training"], "slots": slots})
     return model
+
+
+def _kind(model: Model) -> str:
+    """Return the class to read a model as; a row that a branching model stands in is none any more."""
+    from fastann.models import Sequential
+
+    return "Sequential" if isinstance(model, Sequential) and model.graph.is_row else "Model"
 
 
 def _version() -> str:
@@ -164,9 +171,9 @@ def _check_training(training: Any, what: str) -> None:
 
 def _build(document: Mapping[str, Any]) -> Model:
     """Make the model, compiled, with its weights not drawn yet."""
-    from fastann.models import Sequential
+    from fastann.models import Model, Sequential
 
-    classes = {"Sequential": Sequential}
+    classes: dict[str, type[Model]] = {"Model": Model, "Sequential": Sequential}
     kind, config = document["model"]["class_name"], document["model"]["config"]
     if kind not in classes:
         raise ValueError(f"the kind of model {shorten(str(kind))} is unknown; known are {', '.join(classes)}.")

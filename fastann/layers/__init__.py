@@ -6,7 +6,7 @@ from fastann.layers.activation import Activation
 from fastann.layers.activity_regularization import ActivityRegularization
 from fastann.layers.base import Layer, WeightSpec
 from fastann.layers.batch_normalization import BatchNormalization
-from fastann.layers.concatenate import Concatenate
+from fastann.layers.concatenate import Concatenate, concatenate
 from fastann.layers.conv2d import Conv2D
 from fastann.layers.dense import Dense
 from fastann.layers.depthwise_conv2d import DepthwiseConv2D
@@ -25,7 +25,20 @@ from fastann.layers.identity import Identity
 from fastann.layers.input import Input, InputLayer
 from fastann.layers.layer_normalization import LayerNormalization
 from fastann.layers.leaky_relu import LeakyReLU
-from fastann.layers.merging import Add, Average, Maximum, Minimum, Multiply, Subtract
+from fastann.layers.merging import (
+    Add,
+    Average,
+    Maximum,
+    Minimum,
+    Multiply,
+    Subtract,
+    add,
+    average,
+    maximum,
+    minimum,
+    multiply,
+    subtract,
+)
 from fastann.layers.normalization import Normalization
 from fastann.layers.pooling2d import AveragePooling2D, AvgPool2D, MaxPool2D, MaxPooling2D
 from fastann.layers.prelu import PReLU
@@ -36,6 +49,7 @@ from fastann.layers.rescaling import Rescaling
 from fastann.layers.reshape import Reshape
 from fastann.layers.separable_conv2d import SeparableConv2D
 from fastann.layers.softmax import Softmax
+from fastann.layers.symbolic import SymbolicTensor
 from fastann.layers.zero_padding2d import ZeroPadding2D
 
 __all__ = [
@@ -82,6 +96,14 @@ __all__ = [
     "SeparableConv2D",
     "Softmax",
     "Subtract",
+    "SymbolicTensor",
     "WeightSpec",
     "ZeroPadding2D",
+    "add",
+    "average",
+    "concatenate",
+    "maximum",
+    "minimum",
+    "multiply",
+    "subtract",
 ]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import InitVar, dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from fastann.layers.symbolic import SymbolicTensor, call_layer
 from fastann.spec import Spec, deserialize, lookup, whole
 
 if TYPE_CHECKING:
@@ -79,11 +80,27 @@ class Layer(Spec):
         for key, value in fields.items():
             object.__setattr__(self, key, value)
 
+    def __call__(self, inputs: SymbolicTensor | Sequence[SymbolicTensor]) -> SymbolicTensor:
+        """Return what the layer makes of the output of another one; layers that join several values take a list.
+
+        A layer that is called more than once has the same weights each time.
+
+        >>> from fastann.layers import Dense, Input
+        >>> Dense(16)(Input((30,))).shape
+        (None, 16)
+        """
+        return call_layer(self, inputs)
+
+    def with_settings(self, **settings: Any) -> Self:
+        """Return the same layer but for some settings, which are taken as they are."""
+        layer = copy(self)
+        layer._set(**settings)
+        layer.__dict__.pop("shared", None)
+        return layer
+
     def renamed(self, name: str) -> Self:
         """Return the same layer under another name: how a model takes a layer."""
-        layer = copy(self)
-        layer._set(name=name)
-        return layer
+        return self.with_settings(name=name)
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Any:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from fastann.layers.base import Layer, Shape
+from fastann.layers.symbolic import SymbolicTensor
 from fastann.spec import register
 
 if TYPE_CHECKING:
@@ -56,3 +58,8 @@ class Concatenate(Layer):
         """Append the operation."""
         shapes = tuple(builder.shape(x) for x in inputs)
         return builder.emit("concatenate", inputs, self.output_shape(*shapes), axis=self._axis(shapes[0]))
+
+
+def concatenate(inputs: Sequence[SymbolicTensor], axis: int = -1) -> SymbolicTensor:
+    """Return the values behind one another along an axis: `Concatenate(axis)(inputs)`."""
+    return Concatenate(axis)(inputs)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from fastann.layers.base import Layer, Shape
+from fastann.layers.symbolic import SymbolicTensor
 from fastann.spec import register
 
 if TYPE_CHECKING:
@@ -93,3 +95,33 @@ class Minimum(Merging):
     """y = min(x_1, x_2, ...), element by element."""
 
     OPERATION = "minimum"
+
+
+def add(inputs: Sequence[SymbolicTensor]) -> SymbolicTensor:
+    """Return the sum of the values: `Add()(inputs)`."""
+    return Add()(inputs)
+
+
+def subtract(inputs: Sequence[SymbolicTensor]) -> SymbolicTensor:
+    """Return the first value less the second one: `Subtract()(inputs)`."""
+    return Subtract()(inputs)
+
+
+def multiply(inputs: Sequence[SymbolicTensor]) -> SymbolicTensor:
+    """Return the product of the values, element by element: `Multiply()(inputs)`."""
+    return Multiply()(inputs)
+
+
+def average(inputs: Sequence[SymbolicTensor]) -> SymbolicTensor:
+    """Return the mean of the values: `Average()(inputs)`."""
+    return Average()(inputs)
+
+
+def maximum(inputs: Sequence[SymbolicTensor]) -> SymbolicTensor:
+    """Return the largest of the values, element by element: `Maximum()(inputs)`."""
+    return Maximum()(inputs)
+
+
+def minimum(inputs: Sequence[SymbolicTensor]) -> SymbolicTensor:
+    """Return the smallest of the values, element by element: `Minimum()(inputs)`."""
+    return Minimum()(inputs)

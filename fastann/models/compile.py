@@ -18,9 +18,11 @@ from fastann.losses import Loss
 from fastann.lowering import LossTerm, MetricTerm, lower, target_shape
 from fastann.metrics import Metric
 from fastann.models.graph import LayerGraph
+from fastann.models.per_output import lists_per_output, per_output
 from fastann.optimizers import Optimizer
 from fastann.spec import deserialize, lookup, number, serialize, whole
 from fastann.training.session import ON_NONFINITE, MetricEntry, Session
+from fastann.training.targets import Target
 
 #: Names that mean one metric or another, depending on loss and shapes.
 BY_SHAPE = frozenset({"accuracy", "acc", "crossentropy", "ce"})
@@ -28,16 +30,20 @@ BY_SHAPE = frozenset({"accuracy", "acc", "crossentropy", "ce"})
 
 @dataclass(frozen=True)
 class MetricRequest:
-    """One metric as the user asked for it: a name or an object, the output it is for, whether sample weights count."""
+    """One metric as the user asked for it: a name or an object, the output it is for, whether sample weights count.
+
+    `prefix` is the output's name with an underscore where there are several outputs.
+    """
 
     identifier: str | Metric
     output: int = 0
     weighted: bool = False
+    prefix: str = ""
 
     @property
     def key(self) -> str:
         """Its name in `History`."""
-        return self.identifier if isinstance(self.identifier, str) else str(self.identifier.name)
+        return self.prefix + (self.identifier if isinstance(self.identifier, str) else str(self.identifier.name))
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,7 @@ class CompileSpec:
         losses: one for each output, or None.
         loss_weights: one number for each output.
         metrics: in the order of `History`.
+        loss_keys: names in `History` of each output's own loss; none for a single output.
         backend: "auto" or a name of `fastann_kernels.backend.BACKENDS`.
         precision: "float32" or "float64".
         on_nonfinite: "raise" or "ignore".
@@ -58,6 +65,7 @@ class CompileSpec:
     losses: tuple[Loss | None, ...] = ()
     loss_weights: tuple[float, ...] = ()
     metrics: tuple[MetricRequest, ...] = ()
+    loss_keys: tuple[str, ...] = ()
     backend: str = "auto"
     precision: str = "float32"
     on_nonfinite: str = "raise"
@@ -76,9 +84,15 @@ class CompileSpec:
             "losses": [None if loss is None else serialize(loss) for loss in self.losses],
             "loss_weights": list(self.loss_weights),
             "metrics": [
-                {"identifier": _metric_config(m.identifier), "output": m.output, "weighted": m.weighted}
+                {
+                    "identifier": _metric_config(m.identifier),
+                    "output": m.output,
+                    "weighted": m.weighted,
+                    "prefix": m.prefix,
+                }
                 for m in self.metrics
             ],
+            "loss_keys": list(self.loss_keys),
             "backend": self.backend,
             "precision": self.precision,
             "on_nonfinite": self.on_nonfinite,
@@ -93,9 +107,15 @@ class CompileSpec:
             losses=tuple(None if c is None else deserialize(c, lookup("losses")) for c in config["losses"]),
             loss_weights=tuple(number(weight, "loss_weights") for weight in config["loss_weights"]),
             metrics=tuple(
-                MetricRequest(_metric_from_config(m["identifier"]), whole(m["output"], "output"), bool(m["weighted"]))
+                MetricRequest(
+                    _metric_from_config(m["identifier"]),
+                    whole(m["output"], "output"),
+                    bool(m["weighted"]),
+                    str(m.get("prefix", "")),
+                )
                 for m in config["metrics"]
             ),
+            loss_keys=tuple(str(key) for key in config.get("loss_keys", ())),
             backend=_one_of(config["backend"], ("auto", *BACKENDS), "backend"),
             precision=_one_of(config["precision"], PRECISIONS, "precision"),
             on_nonfinite=_one_of(config["on_nonfinite"], ON_NONFINITE, "on_nonfinite"),
@@ -103,26 +123,21 @@ class CompileSpec:
 
 
 @dataclass(frozen=True)
-class Target:
-    """What is known of the targets of one output: the shape of a row and whether they are whole numbers."""
-
-    shape: Shape
-    is_integer: bool = False
-
-
-@dataclass(frozen=True)
 class Resolved:
-    """A program and its metrics in the order of `History`."""
+    """A program, its metrics in the order of `History`, and the names there of single outputs' losses, if any."""
 
     program: Program
     metrics: tuple[MetricEntry, ...] = ()
+    loss_keys: tuple[str, ...] = ()
 
     def fits(self, session: Session) -> bool:
         """Whether `session` already runs this program with these metrics."""
-        return session.program == self.program and _kinds(session.metrics) == _kinds(self.metrics)
+        same_metrics = _kinds(session.metrics) == _kinds(self.metrics)
+        return session.program == self.program and same_metrics and session.loss_keys == self.loss_keys
 
 
 def check(
+    outputs: Sequence[str],
     optimizer: Any,
     loss: Any,
     loss_weights: Any,
@@ -132,19 +147,27 @@ def check(
     precision: str,
     on_nonfinite: str,
 ) -> CompileSpec:
-    """Return the specification of one output from the arguments of `compile`; raises ValueError or TypeError."""
-    loss = _single(loss, "loss")
-    weight = _single(loss_weights, "loss_weights")
-    requests = _requests(metrics, "metrics", False) + _requests(weighted_metrics, "weighted_metrics", True)
-    keys = [request.key for request in requests]
+    """Return the specification for outputs of these names from the arguments of `compile`.
+
+    Raises:
+        ValueError, TypeError: an argument is none that `compile` takes.
+    """
+    losses = [None if entry is None else loss_specs.get(entry) for entry in per_output(loss, outputs, "loss")]
+    weights = per_output(loss_weights, outputs, "loss_weights")
+    requests = _requests(metrics, outputs, "metrics", False)
+    requests += _requests(weighted_metrics, outputs, "weighted_metrics", True)
+    several = len(outputs) > 1
+    loss_keys = tuple(f"{name}_loss" for name, entry in zip(outputs, losses, strict=True) if several and entry)
+    keys = ["loss", *loss_keys, *(request.key for request in requests)]
     for key in keys:
-        if keys.count(key) > 1 or key == "loss":
+        if keys.count(key) > 1:
             raise ValueError(f"every metric needs a name of its own, and not 'loss', got {key!r}; set its name=.")
     return CompileSpec(
         optimizer=optimizer_specs.get(optimizer),
-        losses=(None if loss is None else loss_specs.get(loss),),
-        loss_weights=(1.0 if weight is None else number(weight, "loss_weights"),),
+        losses=tuple(losses),
+        loss_weights=tuple(1.0 if weight is None else number(weight, "loss_weights") for weight in weights),
         metrics=requests,
+        loss_keys=loss_keys,
         backend=_one_of(backend, ("auto", *BACKENDS), "backend"),
         precision=_one_of(precision, PRECISIONS, "precision"),
         on_nonfinite=_one_of(on_nonfinite, ON_NONFINITE, "on_nonfinite"),
@@ -157,7 +180,8 @@ def resolve(graph: LayerGraph, spec: CompileSpec, targets: Sequence[Target] | No
     Args:
         graph: the network.
         spec: how it was compiled.
-        targets: one for each output; None for a program that only predicts.
+        targets: one for each output, of which those without a loss do not matter; None for a program that only
+            predicts.
 
     Raises:
         ValueError: there is no loss, or a loss or metric does not fit its output or target.
@@ -174,7 +198,7 @@ def resolve(graph: LayerGraph, spec: CompileSpec, targets: Sequence[Target] | No
     by_output = {term.output: term for term in terms}
     entries = tuple(_entry(graph, r, by_output.get(r.output), targets[r.output]) for r in spec.metrics)
     streamed = [MetricTerm(e.metric, e.output, e.weighted) for e in entries if e.streamed]
-    return Resolved(lower(graph, terms, streamed, spec.optimizer), entries)
+    return Resolved(lower(graph, terms, streamed, spec.optimizer), entries, spec.loss_keys)
 
 
 def _target_of(loss: Loss, output_shape: Shape, target: Target) -> Shape:
@@ -200,12 +224,14 @@ def _kinds(entries: Sequence[MetricEntry]) -> list[tuple[str, type, bool, int]]:
     return [(entry.key, type(entry.metric), entry.weighted, entry.output) for entry in entries]
 
 
-def _requests(metrics: Any, what: str, weighted: bool) -> tuple[MetricRequest, ...]:
-    if metrics is None:
-        return ()
-    if isinstance(metrics, str | Mapping) or not isinstance(metrics, Sequence):
-        raise TypeError(f"{what} must be a list such as ['accuracy'], got {metrics!r}.")
-    return tuple(MetricRequest(_identifier(metric), weighted=weighted) for metric in metrics)
+def _requests(metrics: Any, outputs: Sequence[str], what: str, weighted: bool) -> tuple[MetricRequest, ...]:
+    """Return the metrics of one argument, output by output."""
+    lists = lists_per_output(metrics, outputs, what)
+    return tuple(
+        MetricRequest(_identifier(metric), output, weighted, f"{name}_" if len(outputs) > 1 else "")
+        for output, (name, entries) in enumerate(zip(outputs, lists, strict=True))
+        for metric in entries
+    )
 
 
 def _identifier(metric: Any) -> str | Metric:
@@ -214,17 +240,6 @@ def _identifier(metric: Any) -> str | Metric:
         return metric
     found: Metric = metric_specs.get(metric)
     return metric if isinstance(metric, str) else found
-
-
-def _single(given: Any, what: str) -> Any:
-    """Return the entry for the only output."""
-    if isinstance(given, Mapping):
-        raise TypeError(f"{what} must be one entry for a model with one output, got a dict with {len(given)}.")
-    if isinstance(given, list | tuple):
-        if len(given) != 1:
-            raise ValueError(f"{what} must have one entry for a model with one output, got {len(given)}.")
-        return given[0]
-    return given
 
 
 def _one_of(given: Any, allowed: Sequence[str], what: str) -> str:

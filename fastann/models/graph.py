@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -67,6 +67,14 @@ class LayerGraph:
         return tuple(i for i, node in enumerate(self.nodes) if isinstance(node.layer, InputLayer))
 
     @cached_property
+    def output_names(self) -> tuple[str, ...]:
+        """Name of each output: that of its layer, numbered where a layer gives several."""
+        names: list[str] = []
+        for output in self.outputs:
+            names.append(free_name(self.nodes[output].name, set(names)))
+        return tuple(names)
+
+    @cached_property
     def shapes(self) -> tuple[Shape, ...]:
         """Shape of each node's output, the batch left out."""
         shapes: list[Shape] = []
@@ -97,6 +105,17 @@ class LayerGraph:
             if found.setdefault(node.name, weights) != weights:
                 raise ValueError(f"layer {node.name!r} is used on inputs that need different weights.")
         return found
+
+    @cached_property
+    def is_row(self) -> bool:
+        """Whether every layer reads the one before it, and the last one is the only output."""
+        chained = all(node.inputs == ((i - 1,) if i else ()) for i, node in enumerate(self.nodes))
+        return chained and self.outputs == (len(self.nodes) - 1,)
+
+    def with_layer(self, name: str, layer: Layer) -> LayerGraph:
+        """Return the graph with another layer in the place of the one called `name`."""
+        nodes = tuple(replace(node, layer=layer) if node.name == name else node for node in self.nodes)
+        return LayerGraph(nodes, self.outputs)
 
     def number(self, name: str) -> int:
         """Return the number of the first node called `name`."""
@@ -166,13 +185,14 @@ def unique_names(layers: Iterable[Layer]) -> tuple[str, ...]:
     taken = set(given)
     names = []
     for layer in layers:
-        name = layer.name if layer.name is not None else _free_name(snake_case(type(layer).__name__), taken)
+        name = layer.name if layer.name is not None else free_name(snake_case(type(layer).__name__), taken)
         taken.add(name)
         names.append(name)
     return tuple(names)
 
 
-def _free_name(stem: str, taken: set[str]) -> str:
+def free_name(stem: str, taken: Set[str]) -> str:
+    """Return `stem`, or the first of stem_1, stem_2, ... that is not taken."""
     name, number = stem, 0
     while name in taken:
         number += 1

@@ -8,15 +8,16 @@ from numpy.typing import NDArray
 
 from fastann.layers.base import Layer
 from fastann.layers.normalization import Normalization
+from fastann.layers.symbolic import SymbolicTensor
 
 if TYPE_CHECKING:
-    from fastann.models.network import Network
+    from fastann.models.connected import ConnectedNetwork
 
 Array = NDArray[Any]
 
 
 class LayerView:
-    """What `model.layers` holds. Settings such as `units` or `trainable` are read from `spec` and cannot be changed.
+    """What `model.layers` holds. Settings such as `units` are read from `spec`; only `trainable` can be changed.
 
     Attributes:
         spec: the frozen layer.
@@ -24,7 +25,7 @@ class LayerView:
         index: its place in `model.layers`.
     """
 
-    def __init__(self, spec: Layer, name: str, model: Network, index: int) -> None:
+    def __init__(self, spec: Layer, name: str, model: ConnectedNetwork, index: int) -> None:
         self.spec = spec
         self.name = name
         self.index = index
@@ -42,6 +43,33 @@ class LayerView:
     def class_name(self) -> str:
         """Name of the kind of layer, such as "Dense"."""
         return type(self.spec).__name__
+
+    @property
+    def trainable(self) -> bool:
+        """Whether training changes the weights; settable, from the next call of `compile` on, as in Keras."""
+        return self._node_layer().trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._model.set_trainable(self.name, value)
+
+    def _node_layer(self) -> Layer:
+        if not self._model.built:
+            return self.spec
+        graph = self._model.graph
+        return graph.nodes[graph.number(self.name)].layer
+
+    @property
+    def input(self) -> Any:
+        """The symbolic value the layer reads, or a list of several: to make other models of."""
+        graph = self._model.graph
+        values = [self._model.symbol(i) for i in graph.nodes[graph.number(self.name)].inputs]
+        return values[0] if len(values) == 1 else values
+
+    @property
+    def output(self) -> SymbolicTensor:
+        """The symbolic value the layer puts out; of several uses, the first."""
+        return self._model.symbol(self._model.graph.number(self.name))
 
     @property
     def input_shape(self) -> Any:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from fastann.models.compile import CompileSpec, check
-from fastann.models.network import Network
+from fastann.models.connected import ConnectedNetwork
+from fastann.models.graph import LayerGraph
 from fastann.models.optimizer_view import OptimizerView
 
 if TYPE_CHECKING:
@@ -23,18 +24,43 @@ Array = NDArray[Any]
 Path = str | PathLike[str]
 
 
-class Model(Network):
-    """A network that can be trained; `Sequential` is the kind for layers in a row.
+class Model(ConnectedNetwork):
+    """A network of any shape that can be trained, from `inputs` to `outputs`; `Sequential` is one of layers in a row.
+
+    Layers are called on what `Input` and other layers return. One that is called several times has the same weights
+    each time, and two models that are made of the same layers share their weights: what one learns, the other knows.
 
     A model has one seed: initial weights, the order of rows and dropout masks are functions of it, the same on every
     backend.
 
+    Args:
+        inputs: what `Input` returned: one, a list, or a dict by name.
+        outputs: what layers returned: one, a list, or a dict by name; `predict` returns the like.
+        name: for `summary`, and for the names of its layers within other models.
+        seed: a whole number below 2^64; by default the next after `fastann.utils.set_random_seed`.
+
     Attributes:
         history: the `History` of the last `fit`.
         stop_training: set it to True in a callback to end `fit` after the epoch.
+
+    Raises:
+        TypeError: something else than symbolic values.
+        ValueError: an output does not follow from the inputs, or two layers were given one name.
+
+    >>> from fastann.layers import Dense, Input
+    >>> x = Input((8,))
+    >>> hidden = Dense(8, activation="relu")(x)
+    >>> model = Model(x, Dense(1)(x + hidden), seed=1)
+    >>> model.count_params()
+    81
     """
 
-    def __init__(self, name: str, seed: int | None = None) -> None:
+    def __init__(self, inputs: Any, outputs: Any, name: str | None = None, seed: int | None = None) -> None:
+        self._begin("model" if name is None else name, seed)
+        self._connect(inputs, outputs)
+
+    def _begin(self, name: str, seed: int | None) -> None:
+        """Begin as a model without layers."""
         super().__init__(name, seed)
         self.history: History | None = None
         self.stop_training = False
@@ -47,16 +73,20 @@ class Model(Network):
     def compile(
         self,
         optimizer: str | Optimizer = "rmsprop",
-        loss: LossLike = None,
-        loss_weights: float | Sequence[float] | None = None,
-        metrics: Sequence[MetricLike] | None = None,
-        weighted_metrics: Sequence[MetricLike] | None = None,
+        loss: LossLike | Sequence[LossLike] | Mapping[str, LossLike] = None,
+        loss_weights: float | Sequence[float] | Mapping[str, float] | None = None,
+        metrics: Sequence[MetricLike | Sequence[MetricLike] | None] | Mapping[str, Any] | None = None,
+        weighted_metrics: Sequence[MetricLike | Sequence[MetricLike] | None] | Mapping[str, Any] | None = None,
         *,
         backend: str = "auto",
         precision: str = "float32",
         on_nonfinite: str = "raise",
     ) -> None:
         """Say how the model is trained. The optimizer starts anew; weights stay.
+
+        A model with several outputs takes loss, loss_weights and metrics for each of them: as a list in their order, or
+        as a dict by their names. The loss that is minimised is the sum of the outputs' losses times their weights;
+        `History` has it as "loss" and each output's own as "name_loss", metrics as "name_metric".
 
         Args:
             optimizer: name or object of `fastann.optimizers`.
@@ -72,10 +102,19 @@ class Model(Network):
             ValueError, TypeError: an unknown name or a wrong kind of object.
         """
         self.compile_spec = check(
-            optimizer, loss, loss_weights, metrics, weighted_metrics, backend, precision, on_nonfinite
-        )
+            self._compiled_outputs(), optimizer, loss, loss_weights, metrics, weighted_metrics, backend, precision,
+            on_nonfinite,
+        )  # fmt: skip
+        self._begin_training()
+
+    def _begin_training(self) -> None:
+        """Let the optimizer start anew, for what is trainable now."""
         self._live.forget_training()
-        self._prepared = None
+        self._prepared, self._compiled_graph = None, self._graph
+
+    def _compiled_outputs(self) -> tuple[str, ...]:
+        """Return the names of the outputs; a model that waits for the shape of its input has one."""
+        return self.output_names if self.built else ("output",)
 
     @property
     def compiled(self) -> bool:
@@ -95,8 +134,7 @@ class Model(Network):
     def compile_from_config(self, config: Mapping[str, Any]) -> None:
         """Compile the model as `compile_config` described."""
         self.compile_spec = CompileSpec.from_config(config)
-        self._live.forget_training()
-        self._prepared = None
+        self._begin_training()
 
     # ---- train and ask
 
@@ -122,10 +160,11 @@ class Model(Network):
         """Train for some epochs and return their `History`.
 
         Args:
-            x: rows of data: an array, a memory map, lists or a table of pandas, polars or pyarrow. Or an object that
+            x: rows of data: an array, a memory map, lists or a table of pandas, polars or pyarrow; for several inputs
+                a list with one of these for each, or a dict by the inputs' names. Or an object that
                 brings batches (x, y) or (x, y, sample_weight): a generator, a `fastann.utils.PyDataset` or anything
                 else with `__len__` and `__getitem__`, a PyTorch DataLoader. It is read ahead in a thread.
-            y: targets, as many rows; none with batches.
+            y: targets, as many rows, for several outputs as a list or dict; none with batches.
             batch_size: rows an update, 32 by default; the last batch of an epoch may have fewer.
             epochs: number of the epoch to stop before.
             verbose: 0 silent, 1 a progress bar, 2 a line an epoch, "auto" 1.
@@ -135,7 +174,7 @@ class Model(Network):
                 batches. A generator without `validation_steps` is read once and its batches are kept.
             shuffle: visit the rows in a new order each epoch; of batches, those that can be asked for by number.
             class_weight: weight of each class by its number, or "balanced".
-            sample_weight: weight of each row.
+            sample_weight: weight of each row; for several outputs also a list or dict with one array for each.
             initial_epoch: number of the first epoch, for resumed runs.
             steps_per_epoch: updates an epoch; by default one pass over the data. An endless generator needs it. A pass
                 that ends within an epoch is followed by another one; a generator that ends, ends the training.
@@ -211,8 +250,10 @@ class Model(Network):
         verbose: str | int = "auto",
         steps: int | None = None,
         callbacks: Callback | Iterable[Callback] | None = None,
-    ) -> Array:
+    ) -> Any:
         """Return what the network makes of each row, an array (N, ...) in the model's precision.
+
+        Of several outputs there is a list of arrays, or a dict if the model was made with one.
 
         Args:
             x, verbose, callbacks: as in `fit`; batches may be x, (x,) or (x, y).
@@ -246,7 +287,7 @@ class Model(Network):
 
         return loop.test_on_batch(self, x=x, y=y, sample_weight=sample_weight, return_dict=return_dict)
 
-    def predict_on_batch(self, x: Any) -> Array:
+    def predict_on_batch(self, x: Any) -> Any:
         """Return what the network makes of each row, all rows as one batch."""
         from fastann.training import loop
 
@@ -283,8 +324,18 @@ class Model(Network):
         (print if print_fn is None else print_fn)(self.summary_text())
 
     def get_config(self) -> dict[str, Any]:
-        """Return name, seed, `nodes` (each a layer and the nodes it reads) and `outputs` as JSON-able data."""
-        return {"name": self.name, "seed": self.seed, **self.graph.get_config()}
+        """Return name, seed, `nodes` (each a layer and the nodes it reads), `outputs` and keys as JSON-able data."""
+        keys = {name: getattr(self, name) for name in ("input_keys", "output_keys")}
+        keys = {name: None if given is None else list(given) for name, given in keys.items()}
+        return {"name": self.name, "seed": self.seed, **self.graph.get_config(), **keys}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Model:
+        """Make a model from what `get_config` returned, with weights drawn anew from its seed."""
+        model = cls.__new__(cls)
+        model._begin(config["name"], config["seed"])
+        model._take_graph(LayerGraph.from_config(config), config.get("input_keys"), config.get("output_keys"))
+        return model
 
     def save(self, filepath: Path, overwrite: bool = True) -> None:
         """Write architecture, weights, compile arguments and the state of training to one file.

@@ -11,16 +11,18 @@ from fastann_kernels.program import Parameter
 from numpy.typing import NDArray
 
 from fastann.lowering import parameters
+from fastann.models import sharing
 from fastann.models import weights as flat
-from fastann.models.compile import CompileSpec, Target, resolve
+from fastann.models.compile import CompileSpec, resolve
 from fastann.models.graph import LayerGraph
-from fastann.models.layer_view import LayerView
 from fastann.models.state import ModelState
 from fastann.random import next_seed
+from fastann.training.session import stamp
 
 if TYPE_CHECKING:
     from fastann.layers.base import Shape
     from fastann.training.session import Session
+    from fastann.training.targets import Target
 
 Array = NDArray[Any]
 
@@ -43,6 +45,8 @@ class Network:
         self.name = name
         self.compile_spec = CompileSpec()
         self._graph: LayerGraph | None = None
+        #: the graph as it was when the model was compiled: what is trainable is decided then
+        self._compiled_graph: LayerGraph | None = None
         self._live = ModelState(next_seed() if seed is None else seed)
         self._prepared: tuple[Target, ...] | None = None
 
@@ -62,27 +66,6 @@ class Network:
     def built(self) -> bool:
         """Whether the shape of the input, and so every weight, is known."""
         return self._graph is not None
-
-    @property
-    def layers(self) -> tuple[LayerView, ...]:
-        """Views of the layers in order: settings, shapes and weights of each."""
-        nodes = self.graph.nodes
-        firsts = {node.name: node for node in reversed(nodes)}
-        ordered = [node for node in nodes if firsts.get(node.name) is node]
-        return tuple(LayerView(node.layer, node.name, self, i) for i, node in enumerate(ordered))
-
-    def get_layer(self, name: str | None = None, index: int | None = None) -> LayerView:
-        """Return the view of one layer, by name or by place; raises ValueError where there is none."""
-        if (name is None) == (index is None):
-            raise ValueError("get_layer expects a name or an index, one of the two.")
-        layers = self.layers
-        for layer in layers:
-            if layer.name == name:
-                return layer
-        if index is not None and -len(layers) <= index < len(layers):
-            return layers[index]
-        names = ", ".join(layer.name for layer in layers)
-        raise ValueError(f"the model has no layer {name if index is None else index!r}; it has {names}.")
 
     @property
     def input_shape(self) -> Any:
@@ -137,13 +120,41 @@ class Network:
         flat.fill(vector, self.parameters[numbers.start : numbers.stop], weights, what)
         self._live.set_params(vector)
 
+    @property
+    def changed(self) -> int:
+        """A number that grows whenever weights change, comparable between models; 0 before they were drawn."""
+        return self._live.changed
+
     def _params(self) -> Array:
         """Return the flat vector, drawing it if this is the first time anybody asks."""
+        if self._live.params is None:
+            self._live.set_params(flat.draw(self.graph, self._live.seed), changed=0)
+            self._catch_up()
+            self._live.note_change(stamp())
+        else:
+            self._catch_up()
         params = self._live.params
-        if params is None:
-            params = flat.draw(self.graph, self._live.seed)
-            self._live.set_params(params)
+        assert params is not None
         return params
+
+    def _catch_up(self) -> None:
+        """Take over what other models have made of shared layers."""
+        fresh = sharing.news(self)
+        if not fresh or self._live.params is None:
+            return
+        vector, changed = self._live.params.copy(), self.changed
+        for name, (source, its_name) in fresh.items():
+            given = source._live.params
+            if given is not None:
+                vector[self._place(name)] = given[source._place(its_name)]
+                changed = max(changed, source.changed)
+        self._live.set_params(vector, changed)
+
+    def _place(self, name: str) -> slice:
+        """Return where the weights of a layer lie in the flat vector."""
+        numbers = self.graph.weights_of(name)
+        own = self.parameters[numbers.start : numbers.stop]
+        return slice(own[0].offset, own[-1].offset + own[-1].size) if own else slice(0, 0)
 
     # ---- counters
 
@@ -196,42 +207,43 @@ class Network:
     @property
     def session(self) -> Session:
         """The running state; made if there is none yet, for predicting only until `fit` or `evaluate` show targets."""
+        self._catch_up()
         return self._live.session or self._start(None)
 
-    def prepare(
-        self, x_shape: Sequence[int], y_shape: Sequence[int] | None = None, y_is_integer: bool = False
-    ) -> Session:
+    def prepare(self, x_shape: Sequence[int], targets: Sequence[Target] | None = None) -> Session:
         """Make sure that the model can run on such data, and return its session.
 
         Builds a model that waited for the shape of its input. A session that fits is kept; otherwise a new one takes
         over weights, optimizer state and counters.
 
         Args:
-            x_shape: shape of the data, rows first.
-            y_shape: shape of the targets, rows first; None to predict.
-            y_is_integer: whether the targets are whole numbers.
+            x_shape: shape of the data, rows first; of several inputs, that of the first one.
+            targets: what is known of the targets of each output; None to predict.
 
         Raises:
             ValueError: a layer cannot read such data, there is no loss, or loss and metrics do not fit the network.
         """
         if self._graph is None:
             self._build(tuple(x_shape[1:]) or (1,))
-        targets = None if y_shape is None else (Target(tuple(y_shape[1:]), y_is_integer),)
+            self._compiled_graph = self._graph
+        self._catch_up()
+        wanted = None if targets is None else tuple(targets)
         session = self._live.session
-        if session is not None and (targets is None or targets == self._prepared):
+        if session is not None and (wanted is None or wanted == self._prepared):
             return session
-        return self._start(targets)
+        return self._start(wanted)
 
     def _build(self, shape: Shape) -> None:
         """Set `_graph` for rows of this shape; only for kinds of models that can wait for it."""
         raise ValueError(f"{type(self).__name__} has no layers.")
 
     def _start(self, targets: tuple[Target, ...] | None) -> Session:
-        resolved = resolve(self.graph, self.compile_spec, targets)
+        graph = self._compiled_graph or self.graph
+        resolved = resolve(graph, self.compile_spec, targets)
         session = self._live.session
         if session is None or not resolved.fits(session):
             self._params()
             backend = self.explain_backend().name
-            session = self._live.start(resolved, self.compile_spec, backend, self.graph.penalties())
+            session = self._live.start(resolved, self.compile_spec, backend, graph.penalties())
         self._prepared = targets
         return session

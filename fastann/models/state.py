@@ -14,7 +14,7 @@ from fastann.models.weights import with_slots
 from fastann.random import check_seed
 from fastann.spec import bounded, whole
 from fastann.training.rates import LearningRate
-from fastann.training.session import Session
+from fastann.training.session import Session, stamp
 
 if TYPE_CHECKING:
     from fastann.models.compile import CompileSpec, Resolved
@@ -37,6 +37,7 @@ class ModelState:
         self._iterations = 0
         self._epochs_trained = 0
         self._rate: float | None = None
+        self._changed = 0
 
     def __getstate__(self) -> dict[str, Any]:
         """Return everything but the session, for copies: the model that is copied goes on undisturbed."""
@@ -54,6 +55,7 @@ class ModelState:
             "_iterations": session.iterations,
             "_epochs_trained": session.epochs_trained,
             "_rate": rate,
+            "_changed": session.changed,
         }
 
     def release(self) -> None:
@@ -73,17 +75,31 @@ class ModelState:
         """The optimizer's state, float[S, P]; None if there is none yet."""
         return self._slots if self.session is None else self.session.state.slots
 
-    def set_params(self, vector: Array) -> None:
-        """Replace the flat vector and keep the rest."""
+    @property
+    def changed(self) -> int:
+        """`stamp` of the last change of the weights; 0 before they were drawn."""
+        return self._changed if self.session is None else self.session.changed
+
+    def set_params(self, vector: Array, changed: int | None = None) -> None:
+        """Replace the flat vector and keep the rest; `changed` is when its newest part was made, by default now."""
         if self.session is None:
             self._params = vector
         else:
             self.session.set_params(vector)
+        self.note_change(stamp() if changed is None else changed)
+
+    def note_change(self, changed: int) -> None:
+        """Say when the weights were last changed."""
+        if self.session is None:
+            self._changed = changed
+        else:
+            self.session.changed = changed
 
     def resize(self, vector: Array | None) -> None:
         """Take the vector of a network whose layers have changed; the optimizer starts anew."""
         self.forget_training()
         self._params = vector
+        self._changed = 0 if vector is None else stamp()
 
     def forget_training(self) -> None:
         """Let the optimizer start anew; weights and the number of epochs, on which orders depend, stay."""
@@ -171,7 +187,9 @@ class ModelState:
             iterations=self._iterations,
             epochs_trained=self._epochs_trained,
             learning_rate=self._rate,
+            loss_keys=resolved.loss_keys,
         )
+        self.session.changed = self._changed
         return self.session
 
     def _host(self, params: Array, program: Program, spec: CompileSpec) -> HostState:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from fastann.models.network import Network
+    from fastann.models.connected import ConnectedNetwork
 
 WIDTH = 80
 
 
-def summary_text(model: Network) -> str:
+def summary_text(model: ConnectedNetwork) -> str:
     """Return the table of the model's layers with the totals below, as Keras words it."""
     from rich.console import Console
 
@@ -26,7 +26,7 @@ def summary_text(model: Network) -> str:
     return "\n".join(line.rstrip() for line in stream.getvalue().splitlines())
 
 
-def _table(model: Network) -> Table:
+def _table(model: ConnectedNetwork) -> Table:
     from rich import box
     from rich.table import Table
 
@@ -34,13 +34,24 @@ def _table(model: Network) -> Table:
     table.add_column("Layer (type)", ratio=5, overflow="fold")
     table.add_column("Output Shape", ratio=4, overflow="fold")
     table.add_column("Param #", ratio=2, justify="right", overflow="fold")
+    connected = model.built and not model.graph.is_row
+    if connected:
+        table.add_column("Connected to", ratio=4, overflow="fold")
     for layer in model.layers:
         shape, count = (str(layer.output_shape), f"{layer.count_params():,}") if model.built else ("?", "0 (unbuilt)")
-        table.add_row(f"{layer.name} ({layer.class_name})", shape, count)
+        sources = [", ".join(_sources(model, layer.name))] if connected else []
+        table.add_row(f"{layer.name} ({layer.class_name})", shape, count, *sources)
     return table
 
 
-def _totals(model: Network) -> list[str]:
+def _sources(model: ConnectedNetwork, name: str) -> list[str]:
+    """Return the names of the layers that a layer reads, over all of its uses, each once."""
+    nodes = model.graph.nodes
+    read = [nodes[i].name for node in nodes if node.name == name for i in node.inputs]
+    return list(dict.fromkeys(read)) or ["-"]
+
+
+def _totals(model: ConnectedNetwork) -> list[str]:
     bytes_each = 8 if model.compile_spec.precision == "float64" else 4
     trainable = fixed = 0
     for parameter in model.parameters if model.built else ():

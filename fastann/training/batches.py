@@ -61,10 +61,10 @@ def test_on_batch(
     return results(tally.logs(), return_dict)
 
 
-def predict_on_batch(model: Trainable, x: Any) -> Array:
+def predict_on_batch(model: Trainable, x: Any) -> Any:
     """Return what the network puts out for each row."""
     session, data = without_targets(model, x)
-    return unpacked(session, session.predict(data.matrix(session.dtype), data.rows))
+    return unpacked(model, session, session.predict(data.matrix(session.dtype), data.rows))
 
 
 def loss_and_gradients(

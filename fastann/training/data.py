@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
@@ -59,22 +60,36 @@ class Dataset:
         return replace(self, x=self.x[first:last], y=y, weights=weights)
 
 
-def inputs(given: Array, program: Program, dtype: np.dtype[Any], name: str = "x") -> tuple[Array, bool]:
+def inputs(
+    given: Sequence[Array], program: Program, dtype: np.dtype[Any], names: Sequence[str] = ("x",)
+) -> tuple[Array, bool]:
     """Return the matrix of the network's inputs, and whether it is still to be converted piece by piece.
 
-    A memory map of the right type and layout stays one; a large one of another type is returned as it is. uint8 stays
-    uint8.
+    Several inputs lie side by side. Of a single one, a memory map of the right type and layout stays one, and a large
+    one of another type is returned as it is. uint8 stays uint8.
 
     Args:
-        given: as `read_array` returns it.
+        given: for each input an array as `read_array` returns it.
         program: says how many columns there are, and in which shape.
         dtype: of the program.
-        name: what messages call the array.
+        names: what messages call the arrays.
 
     Raises:
-        ValueError: the shape does not fit, or a value is NaN, infinite or too large for `dtype`.
+        ValueError: a shape does not fit, or a value is NaN, infinite or too large for `dtype`.
     """
-    shape = program.values[program.inputs[0]].shape if len(program.inputs) == 1 else (program.input_columns,)
+    if len(given) == 1:
+        return _input(given[0], program.values[program.inputs[0]].shape, dtype, names[0])
+    wanted = np.dtype(np.uint8) if all(array.dtype == np.uint8 for array in given) else dtype
+    parts = []
+    for array, value, name in zip(given, program.inputs, names, strict=True):
+        check_shape(array.shape, program.values[value].shape, name)
+        parts.append(matrix(array, wanted))
+        check_finite(parts[-1], array, name)
+    return np.concatenate(parts, axis=1), False
+
+
+def _input(given: Array, shape: Shape, dtype: np.dtype[Any], name: str) -> tuple[Array, bool]:
+    """Return the matrix of a single input, and whether it is still to be converted."""
     check_shape(given.shape, shape, name)
     wanted = given.dtype if given.dtype == np.uint8 else dtype
     if _is_mapped(given) and not _fits(given, wanted) and len(given) * prod(shape) * wanted.itemsize > copy_limit():

@@ -141,7 +141,7 @@ def predict(
     verbose: str | int = "auto",
     steps: int | None = None,
     callbacks: Any = None,
-) -> Array:
+) -> Any:
     """Return what the network puts out for each row, (N, *output shape); see `Model.predict`."""
     size, limit, shown = batch_rows(batch_size), optional_count(steps, "steps"), verbosity(verbose)
     listeners = CallbackList(callbacks)
@@ -174,7 +174,7 @@ def _outputs(
     callbacks: CallbackList,
     interrupt: Interrupt,
     progress: Progress,
-) -> Array:
+) -> Any:
     every_batch = callbacks.wants_batches("predict")
     model.stop_predicting = False
     parts: list[Array] = []
@@ -183,20 +183,23 @@ def _outputs(
             if every_batch:
                 callbacks.on_predict_batch_begin(piece.done - 1)
             packed = session.predict(piece.inputs(), piece.together)
-            parts.append(unpacked(session, packed))
+            parts.append(packed)
             progress.update(piece.done, dict)
             if every_batch:
-                callbacks.on_predict_batch_end(piece.done - 1, {"outputs": parts[-1]})
+                callbacks.on_predict_batch_end(piece.done - 1, {"outputs": unpacked(model, session, packed)})
             if interrupt.requested or model.stop_predicting:
                 break
     if interrupt.requested:
         raise KeyboardInterrupt
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+    return unpacked(model, session, parts[0] if len(parts) == 1 else np.concatenate(parts))
 
 
-def unpacked(session: Session, packed: Array) -> Array:
-    """Return outputs (N, columns) in the shape of the network's only output; of several outputs, as they are."""
+def unpacked(model: Trainable, session: Session, packed: Array) -> Any:
+    """Return outputs (N, columns) in the shapes of the network's outputs, as users see them."""
     program = session.program
-    if len(program.outputs) != 1:
-        return packed
-    return packed.reshape(len(packed), *program.values[program.outputs[0]].shape)
+    shapes = [program.values[value].shape for value in program.outputs]
+    if len(shapes) == 1:
+        return model.arranged([packed.reshape(len(packed), *shapes[0])])
+    ends = np.cumsum([program.values[value].size for value in program.outputs])
+    parts = np.split(packed, ends[:-1], axis=1)
+    return model.arranged([part.reshape(len(part), *shape) for part, shape in zip(parts, shapes, strict=True)])

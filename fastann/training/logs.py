@@ -24,6 +24,7 @@ class Tally:
 
     def __init__(self, session: Session) -> None:
         self._program = session.program
+        self._loss_keys = session.loss_keys
         self._entries = tuple(
             entry if entry.streamed else replace(entry, metric=copy.deepcopy(entry.metric)) for entry in session.metrics
         )
@@ -35,6 +36,7 @@ class Tally:
         count = len(self._program.metrics)
         self._loss = 0.0
         self._rows = 0
+        self._parts = np.zeros(len(self._loss_keys))
         self._sums = np.zeros(count)
         self._weights = np.zeros(count)
         for entry in self._entries:
@@ -56,6 +58,8 @@ class Tally:
         rows = record.rows[:steps]
         with np.errstate(all="ignore"):
             self._loss += float(record.losses[:steps] @ rows)
+            if self._loss_keys:
+                self._parts += rows @ record.parts[:steps]
             self._sums += record.metric_sums[:steps].sum(axis=0)
         self._weights += record.metric_weights[:steps].sum(axis=0)
         self._rows += int(rows.sum())
@@ -76,8 +80,10 @@ class Tally:
             entry.metric.update_state(target, prediction, sample_weight=weight)
 
     def logs(self) -> Logs:
-        """Return "loss" and the metrics, as Python floats."""
+        """Return "loss", the losses of single outputs where there are several, and the metrics, as Python floats."""
         logs: Logs = {"loss": self._loss / self._rows if self._rows else float("nan")}
+        for key, part in zip(self._loss_keys, self._parts, strict=True):
+            logs[key] = float(part) / self._rows if self._rows else float("nan")
         column = 0
         for entry in self._entries:
             if entry.streamed:

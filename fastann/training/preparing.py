@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from fastann_kernels.backend import Array
 
 from fastann.training import weights
 from fastann.training.arrays import read_array
 from fastann.training.data import Dataset, check_shape, inputs, same_rows
 from fastann.training.session import Session
-from fastann.training.targets import targets
+from fastann.training.structures import labels, one_each
+from fastann.training.targets import Target, targets
 from fastann.training.trainable import Trainable
 
 
@@ -26,7 +29,7 @@ def with_targets(
 
     Args:
         model: is built here if it waited for the shape of its input.
-        x, y, sample_weight: what the user gave.
+        x, y, sample_weight: what the user gave; lists or dicts for several inputs or outputs.
         session: the one to use, if it is there already.
         prefix: put before the names in messages, such as "validation ".
 
@@ -35,32 +38,75 @@ def with_targets(
     """
     if not model.compiled:
         raise ValueError("the model must be compiled first: call model.compile(optimizer, loss).")
-    rows, labels = read_array(x, f"{prefix}x"), read_array(y, f"{prefix}y")
-    same_rows(labels, len(rows), f"{prefix}y", f"{prefix}x")
+    rows = _read_inputs(model, x, prefix)
+    outputs = _output_names(model)
+    names = labels(outputs, f"{prefix}y")
+    given = [
+        None if part is None and len(outputs) > 1 else read_array(part, name)
+        for part, name in zip(one_each(y, outputs, f"{prefix}y", partial=True), names, strict=True)
+    ]
+    for array, name in zip(given, names, strict=True):
+        if array is not None:
+            same_rows(array, len(rows[0]), name, f"{prefix}x")
     if session is None:
-        session = model.prepare(_shape(model, rows, f"{prefix}x"), labels.shape, labels.dtype.kind in "biu")
+        session = model.prepare(_shape(model, rows, prefix), [_target(array) for array in given])
     program, dtype = session.program, session.dtype
-    matrix, deferred = inputs(rows, program, dtype, f"{prefix}x")
+    matrix, deferred = inputs(rows, program, dtype, _input_labels(model, prefix))
     return session, Dataset(
         x=matrix,
-        y=targets(labels, program, dtype, f"{prefix}y"),
-        weights=weights.sample_weights(sample_weight, len(rows), program, dtype, f"{prefix}sample_weight"),
+        y=targets(given, program, dtype, names),
+        weights=_weights(sample_weight, outputs, len(rows[0]), dtype, f"{prefix}sample_weight"),
         deferred=deferred,
     )
 
 
 def without_targets(model: Trainable, x: Any) -> tuple[Session, Dataset]:
     """Return the session of a model, compiled or not, and rows to predict."""
-    rows = read_array(x, "x")
-    session = model.prepare(_shape(model, rows, "x"))
-    matrix, deferred = inputs(rows, session.program, session.dtype)
+    rows = _read_inputs(model, x, "")
+    session = model.prepare(_shape(model, rows, ""))
+    matrix, deferred = inputs(rows, session.program, session.dtype, _input_labels(model, ""))
     return session, Dataset(matrix, deferred=deferred)
 
 
-def _shape(model: Trainable, x: Array, name: str) -> tuple[int, ...]:
+def _input_labels(model: Trainable, prefix: str) -> list[str]:
+    return labels(model.input_names, f"{prefix}x") if model.built else [f"{prefix}x"]
+
+
+def _output_names(model: Trainable) -> Sequence[str]:
+    return model.output_names if model.built else ("output",)
+
+
+def _read_inputs(model: Trainable, x: Any, prefix: str) -> list[Array]:
+    """Return an array for each input, all with as many rows."""
+    parts = one_each(x, model.input_names, f"{prefix}x") if model.built else [x]
+    names = _input_labels(model, prefix)
+    arrays = [read_array(part, name) for part, name in zip(parts, names, strict=True)]
+    for array, name in zip(arrays, names, strict=True):
+        same_rows(array, len(arrays[0]), name, names[0])
+    return arrays
+
+
+def _target(array: Array | None) -> Target:
+    return Target() if array is None else Target(tuple(array.shape[1:]), array.dtype.kind in "biu")
+
+
+def _weights(given: Any, outputs: Sequence[str], rows: int, dtype: np.dtype[Any], name: str) -> Array | None:
+    """Return weights (N, outputs) or None; one array counts for every output."""
+    several = len(outputs) > 1 and isinstance(given, list | tuple | Mapping) and not _is_column(given)
+    parts = one_each(given, outputs, name, partial=True) if several else [given] * len(outputs)
+    return weights.sample_weights(parts, rows, dtype, labels(outputs, name) if several else [name] * len(outputs))
+
+
+def _is_column(given: Any) -> bool:
+    """Return whether a list holds numbers, one a row."""
+    return not isinstance(given, Mapping) and len(given) > 0 and all(np.ndim(entry) == 0 for entry in given[:2])
+
+
+def _shape(model: Trainable, rows: Sequence[Array], prefix: str) -> tuple[int, ...]:
     """Return the shape of the data as the model knows it; raises ValueError if it has another."""
+    x = rows[0]
     if not model.built or not isinstance(model.input_shape, tuple):
         return x.shape if x.ndim > 1 else (len(x), 1)
     expected = tuple(model.input_shape[1:])
-    check_shape(x.shape, expected, name)
+    check_shape(x.shape, expected, f"{prefix}x")
     return (len(x), *expected)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -49,6 +50,16 @@ class MetricEntry:
         return self.metric.op is not None
 
 
+def stamp() -> int:
+    """Return a number larger than all before it, also those of earlier processes: when something changed."""
+    global _last_stamp
+    _last_stamp = max(_last_stamp + 1, time.time_ns())
+    return _last_stamp
+
+
+_last_stamp = 0
+
+
 @dataclass(frozen=True)
 class PlacedData:
     """Rows that a backend holds: its own object and how many rows it has."""
@@ -76,7 +87,11 @@ class Session:
         iterations: updates made so far.
         epochs_trained: orders of the rows used so far.
         learning_rate: in place of the optimizer's own, if that is a number.
+        loss_keys: names in `History` of the losses of single outputs; none for a program with one output.
         executor: runs the program; by default one of `backend`.
+
+    Attributes:
+        changed: `stamp` of the last change of the parameters.
     """
 
     def __init__(
@@ -93,6 +108,7 @@ class Session:
         iterations: int = 0,
         epochs_trained: int = 0,
         learning_rate: float | None = None,
+        loss_keys: Sequence[str] = (),
         executor: Executor | None = None,
     ) -> None:
         if on_nonfinite not in ON_NONFINITE:
@@ -107,6 +123,8 @@ class Session:
         self.optimizer = optimizer
         self.penalties = np.asarray(penalties, dtype=np.float64).reshape(len(program.parameters), 2)
         self.metrics = tuple(metrics)
+        self.loss_keys = tuple(loss_keys)
+        self.changed = 0
         self.on_nonfinite = on_nonfinite
         self.iterations = iterations
         self.epochs_trained = epochs_trained
@@ -128,13 +146,13 @@ class Session:
         """Replace parameters and slots."""
         host = self._checked(host)
         with self._turn():
-            self._host, self._state = host, None
+            self._host, self._state, self.changed = host, None, stamp()
 
     def set_params(self, params: Array) -> None:
         """Replace the flat parameter vector and keep the slots."""
         with self._turn():
             host = self._checked(HostState(params, self._pulled().slots))
-            self._host, self._state = host, None
+            self._host, self._state, self.changed = host, None, stamp()
 
     def overwrite_with_average(self) -> None:
         """Make the trainable weights their moving average, as Keras does at the end of `fit` with `use_ema=True`.
@@ -152,7 +170,7 @@ class Session:
                 if parameter.trainable:
                     part = slice(parameter.offset, parameter.offset + parameter.size)
                     params[part] = host.slots[-1, part]
-            self._host, self._state = HostState(params, host.slots), None
+            self._host, self._state, self.changed = HostState(params, host.slots), None, stamp()
 
     # ---- learning rate
 
@@ -216,7 +234,7 @@ class Session:
                 stop_at_nonfinite=self.on_nonfinite == "raise" if stop_at_nonfinite is None else stop_at_nonfinite,
             )
             state = self._placed()
-            self._host = None
+            self._host, self.changed = None, stamp()
             self._state, record = self.executor.train(state, data.handle, steps)
             self.iterations += record.completed
         return record

@@ -30,7 +30,7 @@ def split_off(data: Dataset, fraction: float, program: Program) -> tuple[Dataset
             f"validation_split must leave rows in both parts, got {fraction} for {data.rows} rows; use validation_data."
         )
     first, last = data.part(0, cut), data.part(cut, data.rows)
-    if program.losses[0].op in _CLASS_LOSSES:
+    if len(program.losses) == 1 and program.losses[0].op in _CLASS_LOSSES:
         _warn_if_classes_differ(first.y, last.y, program)
     return first, last
 

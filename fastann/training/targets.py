@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,21 +17,39 @@ from fastann.training.data import check_finite, matrix
 PROBABILITIES = frozenset({"binary_crossentropy", "categorical_crossentropy"})
 
 
-def targets(given: Array, program: Program, dtype: np.dtype[Any], name: str = "y") -> Array:
-    """Return the matrix of targets (N, target columns), checked against the loss.
+@dataclass(frozen=True)
+class Target:
+    """What is known of the targets of one output: the shape of a row and whether they are whole numbers."""
+
+    shape: tuple[int, ...] = ()
+    is_integer: bool = False
+
+
+def targets(
+    given: Sequence[Array | None], program: Program, dtype: np.dtype[Any], names: Sequence[str] = ("y",)
+) -> Array:
+    """Return the matrix of targets (N, target columns), each loss's beside the other's, checked against the losses.
 
     Args:
-        given: as `read_array` returns it. (N,) is taken for (N, 1).
-        program: with one loss.
+        given: for each output an array as `read_array` returns it, where (N,) is taken for (N, 1), or None.
+        program: with a loss for each output that has targets.
         dtype: of the program.
-        name: what messages call the array.
+        names: what messages call the array of each output.
 
     Raises:
-        ValueError: shape, labels or range do not fit the loss, or a value is not finite.
+        ValueError: shape, labels or range do not fit a loss, a value is not finite, or targets are missing.
     """
-    if len(program.losses) != 1:
-        raise ValueError(f"{name} must be given for a model with one loss, but this one has {len(program.losses)}.")
-    loss = program.losses[0]
+    parts = []
+    for loss in program.losses:
+        array, name = given[loss.weight_column], names[loss.weight_column]
+        if array is None:
+            raise ValueError(f"{name} must be given, since its output has a loss.")
+        parts.append(_checked(array, loss, program, dtype, name))
+    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+
+
+def _checked(given: Array, loss: Loss, program: Program, dtype: np.dtype[Any], name: str) -> Array:
+    """Return the targets of one loss as a matrix."""
     _check_shape(given.shape, loss, program.values[loss.prediction].shape, name)
     made = matrix(given, dtype)
     check_finite(made, given, name)
@@ -41,10 +61,12 @@ def targets(given: Array, program: Program, dtype: np.dtype[Any], name: str = "y
 
 
 def class_labels(made: Array, program: Program) -> NDArray[np.int64] | None:
-    """Return int64[N], the class of each row of targets; None if the loss knows no classes or the values are none.
+    """Return int64[N], the class of each row of targets; None if the values are none, or there are several losses.
 
     One column holds labels; of several, each for a class, the largest counts.
     """
+    if len(program.losses) != 1:
+        return None
     loss = program.losses[0]
     if made.shape[1] > 1:
         return None if loss.sparse or len(loss.target_shape) != 1 else made.argmax(axis=1).astype(np.int64)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from fastann.training.session import Session
+from fastann.training.targets import Target
 
 
 class Trainable(Protocol):
@@ -29,9 +30,18 @@ class Trainable(Protocol):
 
     @property
     def input_shape(self) -> Any:
-        """Shape of the data, None standing for the rows."""
+        """Shape of the data, None standing for the rows; a list of shapes for several inputs."""
 
-    def prepare(
-        self, x_shape: Sequence[int], y_shape: Sequence[int] | None = None, y_is_integer: bool = False
-    ) -> Session:
-        """Return a session that runs on data and targets of these shapes, rows first."""
+    @property
+    def input_names(self) -> Sequence[str]:
+        """Names of the inputs; asked for once the model is built."""
+
+    @property
+    def output_names(self) -> Sequence[str]:
+        """Names of the outputs; asked for once the model is built."""
+
+    def arranged(self, values: Sequence[Any]) -> Any:
+        """Return one thing an output in the form that users see: alone, as a list, or as a dict."""
+
+    def prepare(self, x_shape: Sequence[int], targets: Sequence[Target] | None = None) -> Session:
+        """Return a session that runs on data of this shape, rows first, with a target for each output, if any."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,19 +18,26 @@ from fastann.training.targets import class_count, class_labels
 
 
 def sample_weights(
-    given: Any, rows: int, program: Program, dtype: np.dtype[Any], name: str = "sample_weight"
+    given: Sequence[Any], rows: int, dtype: np.dtype[Any], names: Sequence[str] = ("sample_weight",)
 ) -> Array | None:
-    """Return weights (N, outputs), the same for every output; None for None.
+    """Return weights (N, outputs); None if no output has any.
 
     Args:
-        given: N finite numbers, none below 0.
+        given: for each output N finite numbers, none below 0, or None for ones.
         rows: N.
-        program: says how many outputs there are.
         dtype: of the program.
-        name: what messages call it.
+        names: what messages call them.
     """
-    if given is None:
+    if all(weights is None for weights in given):
         return None
+    columns = [
+        np.ones((rows, 1), dtype) if weights is None else _column(weights, rows, dtype, name)
+        for weights, name in zip(given, names, strict=True)
+    ]
+    return np.ascontiguousarray(np.concatenate(columns, axis=1))
+
+
+def _column(given: Any, rows: int, dtype: np.dtype[Any], name: str) -> Array:
     array = read_array(given, name)
     if array.ndim > 2 or (array.ndim == 2 and array.shape[1] != 1):
         raise ValueError(f"{name} must have shape (rows,), one number a row, got {array.shape}.")
@@ -39,7 +46,7 @@ def sample_weights(
     check_finite(column, array, name)
     if column.min() < 0:
         raise ValueError(f"{name} must not be negative, got {column.min():g}.")
-    return np.ascontiguousarray(np.repeat(column, len(program.outputs), axis=1))
+    return column
 
 
 def with_class_weights(weights: Array | None, class_weight: Any, y: Array, program: Program) -> Array | None:
@@ -53,10 +60,15 @@ def with_class_weights(weights: Array | None, class_weight: Any, y: Array, progr
         program: with one loss.
 
     Raises:
-        TypeError, ValueError: labels or weights are none, or the targets have no classes.
+        TypeError, ValueError: labels or weights are none, the targets have no classes, or there are several losses.
     """
     if class_weight is None:
         return weights
+    if len(program.outputs) > 1:
+        raise ValueError(
+            f"class_weight expects a model with one output, got one with {len(program.outputs)}; give each output its "
+            "sample_weight instead."
+        )
     if not isinstance(class_weight, Mapping) and not (isinstance(class_weight, str) and class_weight == "balanced"):
         raise TypeError(f"class_weight must be a dict from label to weight or 'balanced', got {class_weight!r}.")
     labels = class_labels(y, program)

@@ -28,7 +28,7 @@ from fastann.spec import deserialize, lookup, serialize
 
 LAYERS = [
     InputLayer((28, 28)),
-    Input((3,), name="entry"),
+    InputLayer((3,), name="entry"),
     Dense(4),
     Dense(4, "relu", name="hidden", trainable=False, input_shape=(7,)),
     Dense(2, activation=LeakyReLU(0.05), use_bias=False, kernel_initializer=HeNormal(seed=3), input_dim=9),
@@ -132,7 +132,7 @@ def test_names_of_settings_are_resolved() -> None:
 def test_input_shapes() -> None:
     assert Dense(1, input_dim=3).input_shape == (3,)
     assert Dense(1, input_shape=[3, 4]).input_shape == (3, 4)  # type: ignore[arg-type]
-    assert Input((30,)) == InputLayer(shape=(30,)) == InputLayer(input_shape=(30,)) == InputLayer(input_dim=30)
+    assert Input((30,)).call.layer == InputLayer(shape=(30,)) == InputLayer(input_shape=(30,)) == InputLayer(input_dim=30)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import pytest
 from fastann import Sequential
 from fastann.layers import Dense, Dropout
 from fastann.optimizers import Adam
+from fastann.training.targets import Target
 from tests.models.small import small
 
 
@@ -23,11 +24,11 @@ def test_the_session_follows_the_targets_and_keeps_what_was_trained(backend: str
     assert model.built
     assert bare.program.losses == ()
     before = bare.predict(x, 8)
-    session = model.prepare(x.shape, y.shape, True)
+    session = model.prepare(x.shape, [Target(y.shape[1:], True)])
     assert session is model.session is not bare
     assert [m.op for m in session.program.metrics] == ["sparse_categorical_accuracy"]
-    assert model.prepare(x.shape, y.shape, True) is session
-    assert model.prepare(x.shape, (8, 1), True) is session
+    assert model.prepare(x.shape, [Target(y.shape[1:], True)]) is session
+    assert model.prepare(x.shape, [Target((1,), True)]) is session
     assert model.prepare(x.shape) is session
     np.testing.assert_allclose(session.predict(x, 8), before, rtol=1e-6)
     session.train(session.put(x, y[:, None].astype(np.float32)), None, 4)
@@ -38,7 +39,7 @@ def test_the_session_follows_the_targets_and_keeps_what_was_trained(backend: str
     model.compile(Adam(0.1), "sparse_categorical_crossentropy", backend=backend, precision="float64")
     assert model.iterations == 0
     assert model.state.slots.shape[0] == 0
-    again = model.prepare(x.shape, y.shape, True)
+    again = model.prepare(x.shape, [Target(y.shape[1:], True)])
     assert again.precision == "float64"
     for mine, expected in zip(model.get_weights(), weights, strict=True):
         np.testing.assert_array_equal(mine, expected.astype(np.float64))
@@ -64,7 +65,7 @@ def test_training_continues_from_an_exported_state(backend: str) -> None:
         return model
 
     def run(model: Sequential, times: int) -> None:
-        session = model.prepare(x.shape, y.shape)
+        session = model.prepare(x.shape, [Target(y.shape[1:])])
         for _ in range(times):
             session.train(session.put(x, y), None, 6)
 
@@ -85,7 +86,7 @@ def test_a_copy_goes_on_alone(backend: str, way: object) -> None:
     x, y = np.ones((4, 3), np.float32), np.ones((4, 2), np.float32)
     model = small()
     model.compile(Adam(0.1), "mse", backend=backend)
-    session = model.prepare(x.shape, y.shape)
+    session = model.prepare(x.shape, [Target(y.shape[1:])])
     session.train(session.put(x, y), None, 2)
     twin = way(model)  # type: ignore[operator]
     assert model.session is session
@@ -93,7 +94,7 @@ def test_a_copy_goes_on_alone(backend: str, way: object) -> None:
     for mine, expected in zip(twin.get_weights(), model.get_weights(), strict=True):
         np.testing.assert_array_equal(mine, expected)
     np.testing.assert_array_equal(twin.state.slots, model.state.slots)
-    other = twin.prepare(x.shape, y.shape)
+    other = twin.prepare(x.shape, [Target(y.shape[1:])])
     other.train(other.put(x, y), None, 2)
     assert (twin.iterations, model.iterations) == (4, 2)
     assert not np.array_equal(twin.state.params, model.state.params)
@@ -121,7 +122,7 @@ def test_a_model_without_a_loss_cannot_be_prepared_for_targets() -> None:
     model = small()
     model.compile("sgd")
     with pytest.raises(ValueError, match="the model has no loss; give one to compile"):
-        model.prepare((8, 3), (8, 2))
+        model.prepare((8, 3), [Target((2,))])
 
 
 def test_a_function_as_loss_takes_the_targets_as_they_are() -> None:

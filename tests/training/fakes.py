@@ -237,8 +237,15 @@ class FakeModel:
         assert isinstance(self.session.executor, FakeExecutor)
         return self.session.executor
 
-    def prepare(self, x_shape: Any, y_shape: Any = None, y_is_integer: bool = False) -> Session:
+    input_names = ("input_layer",)
+    output_names = ("dense",)
+
+    def prepare(self, x_shape: Any, targets: Any = None) -> Session:
         return self.session
+
+    def arranged(self, values: Any) -> Any:
+        (value,) = values
+        return value
 
     def get_weights(self) -> list[np.ndarray]:
         return [self.session.state.params.reshape(COLUMNS, 1).copy()]

@@ -45,7 +45,7 @@ def test_every_type_and_layout_becomes_the_same_matrix(dtype, layout, precision)
     else:
         given = plain.copy()
         given.flags.writeable = layout != "read-only"
-    made, deferred = inputs(read_array(given, "x"), program(3), precision)
+    made, deferred = inputs([read_array(given, "x")], program(3), precision)
     assert not deferred
     assert made.dtype == (np.uint8 if dtype == "uint8" else precision)
     assert made.flags.c_contiguous
@@ -56,7 +56,7 @@ def test_every_type_and_layout_becomes_the_same_matrix(dtype, layout, precision)
 @pytest.mark.parametrize("dtype", ["float32", "uint8"])
 def test_what_fits_is_not_copied(dtype):
     given = np.ones((4, 2, 3), dtype)
-    made, _ = inputs(read_array(given, "x"), program(2, 3), F32)
+    made, _ = inputs([read_array(given, "x")], program(2, 3), F32)
     assert np.shares_memory(made, given)
     assert made.shape == (4, 6)
 
@@ -64,7 +64,7 @@ def test_what_fits_is_not_copied(dtype):
 def test_memory_maps_that_fit_stay_on_disk(tmp_path):
     np.save(tmp_path / "x.npy", np.arange(12, dtype=np.float32).reshape(4, 3))
     given = np.load(tmp_path / "x.npy", mmap_mode="r")
-    made, deferred = inputs(read_array(given, "x"), program(3), F32)
+    made, deferred = inputs([read_array(given, "x")], program(3), F32)
     assert np.shares_memory(made, given)
     assert not deferred
 
@@ -72,15 +72,15 @@ def test_memory_maps_that_fit_stay_on_disk(tmp_path):
 def test_large_memory_maps_of_another_type_are_converted_later(tmp_path, monkeypatch):
     np.save(tmp_path / "x.npy", np.arange(12, dtype=np.float64).reshape(4, 3))
     given = np.load(tmp_path / "x.npy", mmap_mode="r")
-    made, deferred = inputs(given, program(3), F32)
+    made, deferred = inputs([given], program(3), F32)
     assert not deferred
     assert made.dtype == F32
     monkeypatch.setattr(data_module, "copy_limit", lambda: 40)
-    made, deferred = inputs(given, program(3), F32)
+    made, deferred = inputs([given], program(3), F32)
     assert deferred
     assert made is given
     # an array in memory is converted whole
-    assert not inputs(np.asarray(given).copy(), program(3), F32)[1]
+    assert not inputs([np.asarray(given).copy()], program(3), F32)[1]
 
 
 def test_large_memory_maps_are_checked_in_pieces(tmp_path, monkeypatch):
@@ -91,7 +91,7 @@ def test_large_memory_maps_are_checked_in_pieces(tmp_path, monkeypatch):
     np.save(tmp_path / "x.npy", values)
     given = np.load(tmp_path / "x.npy", mmap_mode="r")
     with pytest.raises(ValueError, match="got nan in row 7, column 1"):
-        inputs(given, program(3), F32)
+        inputs([given], program(3), F32)
 
 
 def test_the_memory_of_the_machine_is_known():
@@ -103,7 +103,7 @@ def test_the_memory_of_the_machine_is_known():
     [((5, 3), (3,)), ((5, 3, 1), (3,)), ((5,), (1,)), ((5, 1), (1,)), ((5, 2, 3), (2, 3)), ((5, 2), (2, 1))],
 )
 def test_a_last_axis_of_length_one_may_come_or_go(given, shape):
-    made, _ = inputs(np.ones(given), program(*shape), F32)
+    made, _ = inputs([np.ones(given)], program(*shape), F32)
     assert made.shape == (5, int(np.prod(shape)))
 
 
@@ -120,7 +120,7 @@ def test_a_last_axis_of_length_one_may_come_or_go(given, shape):
 )
 def test_other_shapes_are_refused_with_a_way_out(given, shape, message):
     with pytest.raises(ValueError, match=message):
-        inputs(np.ones(given), program(*shape), F32)
+        inputs([np.ones(given)], program(*shape), F32)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
@@ -130,12 +130,12 @@ def test_values_that_are_not_finite_are_found_and_located(bad, dtype, place):
     given = np.ones((3000, 3), dtype)
     given[place] = bad
     with pytest.raises(ValueError, match=f"x must be finite, got {bad} in row {place[0]}, column {place[1]}; fill"):
-        inputs(given, program(3), F32)
+        inputs([given], program(3), F32)
 
 
 def test_finite_values_with_an_infinite_sum_pass():
     given = np.full((100, 3), 3e38, np.float32)
-    made, _ = inputs(given, program(3), F32)
+    made, _ = inputs([given], program(3), F32)
     assert made is not None
 
 
@@ -143,7 +143,7 @@ def test_opposite_infinities_do_not_cancel():
     given = np.ones((2, 3))
     given[0] = [np.inf, -np.inf, 1]
     with pytest.raises(ValueError, match="row 0, column 0"):
-        inputs(given, program(3), F64)
+        inputs([given], program(3), F64)
 
 
 def test_values_too_large_for_float32_are_told_from_infinite_ones():
@@ -152,8 +152,8 @@ def test_values_too_large_for_float32_are_told_from_infinite_ones():
     with pytest.raises(
         ValueError, match=r"must fit into float32, got 1e\+300 in row 1, column 2; .*precision='float64'"
     ):
-        inputs(given, program(3), F32)
-    assert inputs(given, program(3), F64)[0][1, 2] == 1e300
+        inputs([given], program(3), F32)
+    assert inputs([given], program(3), F64)[0][1, 2] == 1e300
 
 
 def test_matrix_of_more_axes_is_in_c_order():
@@ -221,7 +221,7 @@ def test_a_table_of_bytes_stays_bytes():
 def test_bfloat16_is_read():
     ml_dtypes = pytest.importorskip("ml_dtypes")
     given = np.array(VALUES, ml_dtypes.bfloat16)
-    np.testing.assert_array_equal(inputs(read_array(given, "x"), program(3), F32)[0], VALUES)
+    np.testing.assert_array_equal(inputs([read_array(given, "x")], program(3), F32)[0], VALUES)
 
 
 def test_anything_with_an_array_inside_is_read():

@@ -45,7 +45,7 @@ def onehot(units: int = 3):
 )
 def test_targets_that_fit_become_a_matrix(given, made_for):
     array = np.asarray(given)
-    made = targets(array, made_for, F64)
+    made = targets([array], made_for, F64)
     assert made.dtype == F64
     assert made.ndim == 2
     np.testing.assert_array_equal(made.ravel(), array.astype(float).ravel())
@@ -72,7 +72,7 @@ def test_targets_that_fit_become_a_matrix(given, made_for):
 )
 def test_targets_that_do_not_fit_are_refused(given, made_for, message):
     with pytest.raises(ValueError, match=message):
-        targets(np.asarray(given), made_for, F32)
+        targets([np.asarray(given)], made_for, F32)
 
 
 def test_classes_of_targets():
@@ -83,11 +83,11 @@ def test_classes_of_targets():
 
 
 def test_sample_weights_become_one_column_an_output():
-    made = sample_weights([1, 2, 0], 3, program(), F32)
+    made = sample_weights([[1, 2, 0]], 3, F32)
     assert made.dtype == F32
     assert made.tolist() == [[1], [2], [0]]
-    assert sample_weights(None, 3, program(), F32) is None
-    assert sample_weights(np.ones((3, 1)), 3, program(), F32).shape == (3, 1)
+    assert sample_weights([None], 3, F32) is None
+    assert sample_weights([np.ones((3, 1))], 3, F32).shape == (3, 1)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_sample_weights_become_one_column_an_output():
 )
 def test_sample_weights_that_are_none(given, kind, message):
     with pytest.raises(kind, match=message):
-        sample_weights(given, 3, program(), F32)
+        sample_weights([given], 3, F32)
 
 
 def test_class_weights_by_label_default_to_one():
