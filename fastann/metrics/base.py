@@ -7,6 +7,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
+import numpy as np
+from numpy.typing import NDArray
+
 from fastann.losses.base import snake_case
 from fastann.losses.settings import check_dtype
 
@@ -44,17 +47,23 @@ class Metric(ABC):
         """Take one batch into account."""
 
     @abstractmethod
-    def result(self) -> float:
-        """Return the metric over all batches since the last reset."""
+    def result(self) -> float | NDArray[np.float64]:
+        """Return the metric over all batches since the last reset; some give an array, of a number a class."""
 
     @abstractmethod
     def reset_state(self) -> None:
         """Forget all batches."""
 
-    def __call__(self, *args: Any, **kwargs: Any) -> float:
+    def __call__(self, *args: Any, **kwargs: Any) -> float | NDArray[np.float64]:
         """Take one batch into account and return the result."""
         self.update_state(*args, **kwargs)
         return self.result()
+
+    def check_shapes(self, target_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> None:  # noqa: B027
+        """Raise ValueError unless rows of targets and predictions of these shapes can be compared.
+
+        `compile` asks before any training; a metric that does not override this takes what comes.
+        """
 
     def finalize(self, mean: float) -> float:
         """Return the metric from the mean of what `op` computes."""

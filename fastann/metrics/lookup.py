@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
-from fastann import losses
+from fastann import losses, spec
 from fastann.losses.base import snake_case
 from fastann.losses.lookup import FUNCTIONS as LOSS_FUNCTIONS
 from fastann.losses.lookup import NAMES as LOSS_NAMES
-from fastann.metrics import accuracies, crossentropies, hinges, likelihoods, reductions, regression
+from fastann.metrics import (
+    accuracies,
+    at_thresholds,
+    auc,
+    confusion,
+    correlations,
+    crossentropies,
+    f_scores,
+    hinges,
+    iou,
+    likelihoods,
+    r2_score,
+    reductions,
+    regression,
+)
 from fastann.metrics.base import Metric
 from fastann.metrics.of_loss import LossMetric
-from fastann.spec import deserialize, lookup
 
 MetricLike: TypeAlias = "str | Metric | type[Metric] | losses.Loss | Mapping[str, Any] | Callable[..., Any]"
 
@@ -43,6 +57,31 @@ CLASSES: tuple[type[Metric], ...] = (
     accuracies.SparseCategoricalAccuracy,
     accuracies.TopKCategoricalAccuracy,
     accuracies.SparseTopKCategoricalAccuracy,
+    confusion.TruePositives,
+    confusion.TrueNegatives,
+    confusion.FalsePositives,
+    confusion.FalseNegatives,
+    confusion.Precision,
+    confusion.Recall,
+    auc.AUC,
+    f_scores.FBetaScore,
+    f_scores.F1Score,
+    r2_score.R2Score,
+    correlations.PearsonCorrelation,
+    correlations.ConcordanceCorrelation,
+    iou.BinaryIoU,
+)
+
+#: Classes that need settings: their names are known, and refused with the reason.
+WITH_SETTINGS: tuple[type[Metric], ...] = (
+    at_thresholds.SensitivityAtSpecificity,
+    at_thresholds.SpecificityAtSensitivity,
+    at_thresholds.PrecisionAtRecall,
+    at_thresholds.RecallAtPrecision,
+    iou.IoU,
+    iou.MeanIoU,
+    iou.OneHotIoU,
+    iou.OneHotMeanIoU,
 )
 
 ALIASES: dict[str, type[Metric]] = {
@@ -73,6 +112,8 @@ FUNCTIONS: dict[Callable[..., Any], type[Metric]] = {
     accuracies.sparse_categorical_accuracy: accuracies.SparseCategoricalAccuracy,
     accuracies.top_k_categorical_accuracy: accuracies.TopKCategoricalAccuracy,
     accuracies.sparse_top_k_categorical_accuracy: accuracies.SparseTopKCategoricalAccuracy,
+    correlations.pearson_correlation: correlations.PearsonCorrelation,
+    correlations.concordance_correlation: correlations.ConcordanceCorrelation,
 }
 
 #: The crossentropy metric for each crossentropy loss.
@@ -107,7 +148,7 @@ def get(identifier: MetricLike) -> Metric:
     if isinstance(identifier, str):
         return _by_name(identifier)
     if isinstance(identifier, Mapping):
-        return deserialize(identifier, lookup("metrics"))  # type: ignore[no-any-return]
+        return deserialize(identifier)
     if callable(identifier):
         for function, cls in FUNCTIONS.items():
             if function is identifier:
@@ -125,8 +166,36 @@ def _by_name(name: str) -> Metric:
         return NAMES[name]()
     if name in LOSS_NAMES:
         return LossMetric(name)
+    for cls in WITH_SETTINGS:
+        if name in (cls.__name__, snake_case(cls.__name__)):
+            raise ValueError(f"metric {name!r} needs settings; give an object, such as {_example(cls)}, not its name.")
     known = sorted(n for n in {*NAMES, *LOSS_NAMES} if n.islower())
     raise ValueError(f"a metric must be one of {', '.join(known)}, got {name!r}.")
+
+
+def _example(cls: type[Metric]) -> str:
+    """Return how a class may be called: `IoU(num_classes=..., target_class_ids=...)`."""
+    parameters = inspect.signature(cls).parameters.values()
+    needed = ", ".join(f"{p.name}=..." for p in parameters if p.default is inspect.Parameter.empty)
+    return f"{cls.__name__}({needed})"
+
+
+def serialize(metric: Metric) -> dict[str, Any]:
+    """Return a metric as JSON-able data that `deserialize` and `get` make an equal one from; as in `fastann.spec`.
+
+    >>> serialize(get("mse"))["class_name"]
+    'MeanSquaredError'
+    """
+    return spec.serialize(metric)
+
+
+def deserialize(config: Mapping[str, Any]) -> Metric:
+    """Make the metric that `serialize` described; raises ValueError or TypeError as `fastann.spec.deserialize` does.
+
+    >>> deserialize({"class_name": "TopKCategoricalAccuracy", "config": {"k": 3}}).name
+    'top_k_categorical_accuracy'
+    """
+    return spec.deserialize(config, spec.lookup("metrics"))  # type: ignore[no-any-return]
 
 
 def resolve(
@@ -149,7 +218,7 @@ def resolve(
         target_is_sparse: whether targets are class labels.
 
     Raises:
-        ValueError, TypeError: as `get`; or it is a mean or sum, which has no targets.
+        ValueError, TypeError: as `get`; or it is a mean or sum, which has no targets; or it cannot compare such rows.
     """
     kind = identifier.lower() if isinstance(identifier, str) else ""
     from_logits = loss is not None and loss.from_logits
@@ -165,6 +234,7 @@ def resolve(
         raise ValueError(
             f"a metric of a model must compare targets and predictions, got {identifier!r}; use a function of both."
         )
+    metric.check_shapes(target_shape, output_shape)
     if isinstance(identifier, str):
         metric.name = identifier
     return metric

@@ -62,7 +62,15 @@ def projections(
         _draw_pca(axes[0][column], values, labels, heading)
         _draw_tsne(axes[1][column], values, labels, heading, seed)
     handles, texts = axes[0][0].get_legend_handles_labels()
-    figure.legend(handles, texts, loc="outside lower center", ncols=min(len(texts), 10), frameon=False, title="class", markerscale=2)
+    figure.legend(
+        handles,
+        texts,
+        loc="outside lower center",
+        ncols=min(len(texts), 10),
+        frameon=False,
+        title="class",
+        markerscale=2,
+    )
     return figure
 
 

@@ -91,7 +91,7 @@ class Tally:
                 logs[entry.key] = float(entry.metric.finalize(float(self._sums[column]) / weight if weight else 0.0))
                 column += 1
             else:
-                logs[entry.key] = float(entry.metric.result())
+                logs |= _numbered(entry.key, entry.metric.result())
         return logs
 
     def _unpacked(self, output: int, y: Array, outputs: Array) -> tuple[Any, Any]:
@@ -105,3 +105,10 @@ class Tally:
         target = y[:, loss.column : loss.column + width].reshape(len(y), *loss.target_shape)
         prediction = outputs[:, first : first + size].reshape(len(outputs), *shapes[output])
         return target.astype(np.int64) if loss.sparse else target, prediction
+
+
+def _numbered(key: str, result: Any) -> Logs:
+    """Return a result by its name; several numbers, such as one a class, by the name with their places."""
+    if np.ndim(result) == 0:
+        return {key: float(result)}
+    return {f"{key}_{place}": float(value) for place, value in enumerate(np.ravel(result))}
