@@ -11,16 +11,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fastann import schedules
+from fastann import Sequential, schedules
+from fastann.layers import Dense
 from fastann.optimizers import SGD
 from fastann.schedules import (
     CosineDecay,
     CosineDecayRestarts,
+    CyclicalLearningRate,
     ExponentialDecay,
     InverseTimeDecay,
     LearningRateSchedule,
+    LinearWarmup,
+    OneCycle,
     PiecewiseConstantDecay,
     PolynomialDecay,
+    StepDecay,
 )
 from fastann.spec import deserialize, lookup, register, serialize
 
@@ -108,6 +113,79 @@ def test_warm_up_without_steps_starts_at_the_target():
     assert CosineDecay(0.01, 10, warmup_target=0.2, warmup_steps=0)(0) == 0.2
 
 
+def test_steps_down():
+    schedule = StepDecay(0.2, drop_every=4, factor=0.25)
+    assert [schedule(step) for step in (0, 3, 4, 7, 8)] == [0.2, 0.2, 0.05, 0.05, 0.0125]
+
+
+#: Steps and rates of `torch.optim.lr_scheduler.CyclicLR(base_lr=0.1, max_lr=0.6, step_size_up=5)`, PyTorch 2.13.
+CYCLES = {
+    "triangular": [0.1, 0.2, 0.6, 0.4, 0.1, 0.6, 0.3, 0.6, 0.1],
+    "triangular2": [0.1, 0.2, 0.6, 0.4, 0.1, 0.35, 0.2, 0.225, 0.1],
+    "exp_range": [0.1, 0.199, 0.57549502495, 0.379619604372, 0.1, 0.530029177321, 0.26690275229, 0.4889106797, 0.1],
+}
+
+
+@pytest.mark.parametrize("mode", CYCLES)
+def test_cycles_are_those_of_pytorch(mode):
+    schedule = CyclicalLearningRate(0.1, 0.6, step_size=5, mode=mode, gamma=0.99 if mode == "exp_range" else 1.0)
+    rates = schedule(np.array([0, 1, 5, 7, 10, 15, 18, 25, 30]))
+    np.testing.assert_allclose(rates, CYCLES[mode], rtol=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, [0.02, 0.026017301076362354, 0.36413209738821395, 0.5, 0.4989935775245158, 0.28355918222114807, 2e-06]),
+        (
+            {"warmup_fraction": 0.2, "initial_divisor": 10, "final_divisor": 100, "annealing": "linear"},
+            [0.05, 0.1, 0.5, 0.4375625, 0.425075, 0.2377625, 0.0005],
+        ),
+    ],
+)
+def test_one_cycle_is_that_of_pytorch(settings, expected):
+    """Recorded from `torch.optim.lr_scheduler.OneCycleLR(max_lr=0.5, total_steps=50)`, PyTorch 2.13."""
+    schedule = OneCycle(0.5, total_steps=50, **settings)
+    np.testing.assert_allclose(schedule(np.array([0, 1, 9, 14, 15, 30, 49])), expected, rtol=1e-12)
+    assert schedule(1000) == pytest.approx(expected[-1])
+
+
+@pytest.mark.parametrize("then", [0.4, ExponentialDecay(0.4, 10, 0.5), Stairs(3), lambda step: 0.3 / (1 + step)])
+def test_warm_up_leads_to_what_follows(then):
+    schedule = LinearWarmup(then, warmup_steps=8, initial_learning_rate=0.1)
+    after = then if callable(then) else lambda _: then
+    for step in range(8):
+        assert schedule(step) == pytest.approx(0.1 + (after(0) - 0.1) * step / 8, rel=1e-14)
+    for step in range(8, 30):
+        assert schedule(step) == pytest.approx(after(step - 8), rel=1e-14)
+    assert schedule(np.arange(30)).tolist() == [schedule(step) for step in range(30)]
+    assert LinearWarmup(then, 0)(0) == pytest.approx(after(0))
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        StepDecay(0.1, 5),
+        CyclicalLearningRate(0.01, 0.1, 4, "exp_range", 0.9),
+        OneCycle(0.1, 40),
+        LinearWarmup(CosineDecay(0.1, 20), 5),
+        LinearWarmup(0.1, 5),
+    ],
+    ids=repr,
+)
+def test_what_keras_does_not_have_goes_through_json_and_trains(schedule, backend):
+    again = deserialize(json.loads(json.dumps(serialize(schedule))), lookup("schedules"))
+    assert again == schedule
+    assert again(np.arange(50)).tolist() == schedule(np.arange(50)).tolist()
+    model = Sequential([Dense(1, input_shape=(2,), use_bias=False, kernel_initializer="ones")])
+    model.compile(SGD(schedule), "mse", backend=backend, precision="float64")
+    x, w = np.ones((1, 2)), 1.0
+    model.fit(x, np.zeros(1), epochs=12, verbose=0)
+    for step in range(12):
+        w -= schedule(step) * 2 * (2 * w)
+    np.testing.assert_allclose(model.get_weights()[0], [[w], [w]], rtol=1e-9)
+
+
 def test_schedules_of_a_user():
     schedule = Stairs(5)
     assert [schedule(step) for step in (0, 4, 5, 10)] == [0.1, 0.1, 0.05, 0.025]
@@ -158,6 +236,16 @@ def test_numbers_are_kept_as_python_has_them():
         (lambda: PiecewiseConstantDecay([9, 9], [1.0, 2.0, 3.0]), ValueError, r"must increase, got \(9, 9\)"),
         (lambda: PiecewiseConstantDecay(10, [1.0, 2.0]), TypeError, "boundaries must be a list of numbers, got 10"),
         (lambda: PiecewiseConstantDecay(["a"], [1.0, 2.0]), TypeError, "a boundary must be a number, got 'a'"),
+        (lambda: StepDecay(0.1, 0), ValueError, "drop_every must"),
+        (lambda: StepDecay(0.1, 5, 2.0), ValueError, "factor must"),
+        (lambda: CyclicalLearningRate(0.5, 0.1, 5), ValueError, "max_learning_rate must"),
+        (lambda: CyclicalLearningRate(0.1, 0.5, 5, "sine"), ValueError, "mode must be one of 'triangular'"),
+        (lambda: CyclicalLearningRate(0.1, 0.5, 5, gamma=0), ValueError, "gamma must"),
+        (lambda: OneCycle(0.1, 2), ValueError, "more than one step for the way up"),
+        (lambda: OneCycle(0.1, 50, 1.0), ValueError, "warmup_fraction must"),
+        (lambda: OneCycle(0.1, 50, annealing="sine"), ValueError, "annealing must be 'cosine' or 'linear'"),
+        (lambda: LinearWarmup(-1, 5), ValueError, "learning_rate must"),
+        (lambda: LinearWarmup(0.1, 2.5), TypeError, "warmup_steps must be a whole number"),
         (lambda: PiecewiseConstantDecay([1], [1.0, -2.0]), ValueError, "a learning rate in values must"),
     ],
 )  # fmt: skip

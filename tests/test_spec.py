@@ -212,7 +212,11 @@ def test_unknown_names_are_refused():
         "optimizers.adam",
         "optimizers.sgd",
         "regularizers",
-        "schedules",
+        "schedules.cosine",
+        "schedules.cyclical",
+        "schedules.decays",
+        "schedules.linear_warmup",
+        "schedules.piecewise_constant_decay",
         "spec",
     ],
 )

@@ -5,19 +5,27 @@ from __future__ import annotations
 from fastann.schedules import (
     CosineDecay,
     CosineDecayRestarts,
+    CyclicalLearningRate,
     ExponentialDecay,
     InverseTimeDecay,
     LearningRateSchedule,
+    LinearWarmup,
+    OneCycle,
     PiecewiseConstantDecay,
     PolynomialDecay,
+    StepDecay,
 )
 
 __all__ = [
     "CosineDecay",
     "CosineDecayRestarts",
+    "CyclicalLearningRate",
     "ExponentialDecay",
     "InverseTimeDecay",
     "LearningRateSchedule",
+    "LinearWarmup",
+    "OneCycle",
     "PiecewiseConstantDecay",
     "PolynomialDecay",
+    "StepDecay",
 ]

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastann.schedules.base import Formula
+
 
 class LearningRate:
     """What an optimizer was given as `learning_rate`, and its values over stretches of updates.
@@ -62,8 +64,8 @@ class LearningRate:
         """
         if self._function is None:
             return np.full(steps, self._value)
-        if type(self._function).__module__ == "fastann.schedules":
-            rates = np.asarray(self._function(np.arange(first, first + steps)), dtype=np.float64)  # type: ignore[arg-type]
+        if isinstance(self._function, Formula):
+            rates = np.asarray(self._function(np.arange(first, first + steps)), dtype=np.float64)
         else:
             rates = np.array([float(self._function(step)) for step in range(first, first + steps)], dtype=np.float64)
         if not np.isfinite(rates).all():

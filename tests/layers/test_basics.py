@@ -132,7 +132,8 @@ def test_names_of_settings_are_resolved() -> None:
 def test_input_shapes() -> None:
     assert Dense(1, input_dim=3).input_shape == (3,)
     assert Dense(1, input_shape=[3, 4]).input_shape == (3, 4)  # type: ignore[arg-type]
-    assert Input((30,)).call.layer == InputLayer(shape=(30,)) == InputLayer(input_shape=(30,)) == InputLayer(input_dim=30)
+    entry = Input((30,)).call.layer
+    assert entry == InputLayer(shape=(30,)) == InputLayer(input_shape=(30,)) == InputLayer(input_dim=30)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,28 @@
+"""Learning rates as functions of the number of updates made, with Keras' names, arguments and values and some more.
+
+A schedule takes a step or an integer array of steps and returns a float or a float64 array. Steps count from 0.
+"""
+
+from __future__ import annotations
+
+from fastann.schedules.base import LearningRateSchedule, Rates
+from fastann.schedules.cosine import CosineDecay, CosineDecayRestarts
+from fastann.schedules.cyclical import CyclicalLearningRate, OneCycle
+from fastann.schedules.decays import ExponentialDecay, InverseTimeDecay, PolynomialDecay, StepDecay
+from fastann.schedules.linear_warmup import LinearWarmup
+from fastann.schedules.piecewise_constant_decay import PiecewiseConstantDecay
+
+__all__ = [
+    "CosineDecay",
+    "CosineDecayRestarts",
+    "CyclicalLearningRate",
+    "ExponentialDecay",
+    "InverseTimeDecay",
+    "LearningRateSchedule",
+    "LinearWarmup",
+    "OneCycle",
+    "PiecewiseConstantDecay",
+    "PolynomialDecay",
+    "Rates",
+    "StepDecay",
+]
