@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         activations,
         callbacks,
         datasets,
+        evaluation,
         initializers,
         io,
         layers,
@@ -34,8 +35,8 @@ if TYPE_CHECKING:
 
 _MODULES = frozenset(
     {
-        "activations", "callbacks", "datasets", "initializers", "io", "layers", "losses", "metrics", "models",
-        "optimizers", "plots", "preprocessing", "regularizers", "schedules", "utils",
+        "activations", "callbacks", "datasets", "evaluation", "initializers", "io", "layers", "losses", "metrics",
+        "models", "optimizers", "plots", "preprocessing", "regularizers", "schedules", "utils",
     }
 )  # fmt: skip
 _NAMES = {
@@ -53,6 +54,7 @@ __all__ = [
     "activations",
     "callbacks",
     "datasets",
+    "evaluation",
     "initializers",
     "io",
     "layers",

@@ -18,12 +18,12 @@ PACKAGES = {"fastann": Path(fastann.__file__).parent, "fastann_kernels": Path(fa
 
 #: From the ground up: a part imports parts of its own level and of those below.
 LEVELS = (
-    {"errors", "random", "spec"},
+    {"errors", "optional", "random", "spec"},
     {"activations", "initializers", "layers", "losses", "metrics", "optimizers", "regularizers", "schedules", "utils"},
-    {"lowering", "datasets", "preprocessing"},
+    {"lowering", "datasets", "evaluation", "preprocessing"},
     {"callbacks", "training"},
     {"models"},
-    {"cli", "io", "plots"},
+    {"cli", "io", "plots", "finder", "units"},
 )
 LEVEL = {part: level for level, parts in enumerate(LEVELS) for part in parts}
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
-
 from fastann.datasets.dataset import Dataset, make_dataset
+from fastann.optional import require
 
 _DESCRIPTIONS = {
     "breast_cancer": "569 tumours described by 30 measurements of their cell nuclei; malignant or benign.",
@@ -25,10 +24,7 @@ def load_builtin(name: str, task: str = "auto") -> Dataset:
     Raises:
         ImportError: scikit-learn is not installed.
     """
-    if importlib.util.find_spec("sklearn") is None:
-        raise ImportError(
-            f"the data set {name!r} comes with scikit-learn, which is not installed: pip install 'fastann[sklearn]'."
-        )
+    require("sklearn", f"the data set {name!r} comes with")
     from sklearn import datasets
 
     bunch = getattr(datasets, f"load_{name}")()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from typing import TYPE_CHECKING, Literal
+
+from fastann.optional import require
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,8 +29,7 @@ def new_figure(titles: list[str], title: str = "") -> tuple[Figure, list[Axes]]:
         ImportError: matplotlib is not installed.
         ValueError: there are no titles.
     """
-    if importlib.util.find_spec("matplotlib") is None:
-        raise ImportError("plots need matplotlib, which is not installed: pip install 'fastann[plots]'.")
+    require("matplotlib", "plots need")
     if not titles:
         raise ValueError("expected at least one panel to draw, got none.")
     from matplotlib.backends.backend_agg import FigureCanvasAgg

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastann.optional import require
 from fastann.plots.figure import COLOURS
 
 if TYPE_CHECKING:
@@ -45,8 +45,7 @@ def projections(
         ImportError: matplotlib or scikit-learn is not installed.
         ValueError: the model has no such layer, or rows and classes do not fit.
     """
-    if importlib.util.find_spec("sklearn") is None:
-        raise ImportError("projections need scikit-learn, which is not installed: pip install 'fastann[sklearn]'.")
+    require("sklearn", "projections need")
     from fastann.models.inside import layer_outputs
     from fastann.plots.grid import new_grid
 
