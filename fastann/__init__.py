@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         schedules,
         utils,
     )
+    from fastann.finder import find_learning_rate
     from fastann.io import load_model
     from fastann.layers import Input
     from fastann.models import Model, Sequential
@@ -41,6 +42,7 @@ _MODULES = frozenset(
 )  # fmt: skip
 _NAMES = {
     "Input": "fastann.layers",
+    "find_learning_rate": "fastann.finder",
     "Model": "fastann.models",
     "Sequential": "fastann.models",
     "load_model": "fastann.io",
@@ -55,6 +57,7 @@ __all__ = [
     "callbacks",
     "datasets",
     "evaluation",
+    "find_learning_rate",
     "initializers",
     "io",
     "layers",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from fastann.models.compile import CompileSpec, check
 from fastann.models.connected import ConnectedNetwork
 from fastann.models.graph import LayerGraph
 from fastann.models.optimizer_view import OptimizerView
+from fastann.optimizers import get as get_optimizer
 
 if TYPE_CHECKING:
     from fastann.callbacks.base import Callback
@@ -105,6 +107,13 @@ class Model(ConnectedNetwork):
             self._compiled_outputs(), optimizer, loss, loss_weights, metrics, weighted_metrics, backend, precision,
             on_nonfinite,
         )  # fmt: skip
+        self._begin_training()
+
+    def recompile(self, optimizer: str | Optimizer) -> None:
+        """Let another optimizer take over and start anew; loss, metrics, backend and precision stay."""
+        if not self.compiled:
+            raise ValueError("the model must be compiled first: call model.compile(optimizer, loss).")
+        self.compile_spec = replace(self.compile_spec, optimizer=get_optimizer(optimizer))
         self._begin_training()
 
     def _begin_training(self) -> None:

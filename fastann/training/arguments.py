@@ -33,15 +33,15 @@ class FitArguments:
 
 
 def fit_arguments(
-    batch_size: Any,
-    epochs: Any,
-    validation_split: Any,
-    shuffle: Any,
-    initial_epoch: Any,
-    steps_per_epoch: Any,
-    validation_steps: Any,
-    validation_batch_size: Any,
-    validation_freq: Any,
+    batch_size: Any = None,
+    epochs: Any = 1,
+    validation_split: Any = 0.0,
+    shuffle: Any = True,
+    initial_epoch: Any = 0,
+    steps_per_epoch: Any = None,
+    validation_steps: Any = None,
+    validation_batch_size: Any = None,
+    validation_freq: Any = 1,
 ) -> FitArguments:
     """Check the arguments of `fit`; raises ValueError or TypeError."""
     if not isinstance(shuffle, bool):
