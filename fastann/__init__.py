@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         preprocessing,
         regularizers,
         schedules,
+        units,
         utils,
     )
     from fastann.finder import find_learning_rate
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 _MODULES = frozenset(
     {
         "activations", "callbacks", "datasets", "evaluation", "initializers", "io", "layers", "losses", "metrics",
-        "models", "optimizers", "plots", "preprocessing", "regularizers", "schedules", "utils",
+        "models", "optimizers", "plots", "preprocessing", "regularizers", "schedules", "units", "utils",
     }
 )  # fmt: skip
 _NAMES = {
@@ -70,6 +71,7 @@ __all__ = [
     "preprocessing",
     "regularizers",
     "schedules",
+    "units",
     "utils",
 ]
 

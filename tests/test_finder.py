@@ -69,16 +69,17 @@ def test_the_suggestion_lies_below_the_bound_of_a_known_problem(backend: str) ->
     model = Sequential([Dense(1, use_bias=False, kernel_initializer="ones", input_shape=(1,))])
     model.compile("adam", "mse", backend=backend)
     model.recompile(SGD())
-    search = fastann.find_learning_rate(model, x, np.zeros(256), min_rate=1e-4, max_rate=10, steps=100, verbose=0)
+    search = fastann.find_learning_rate(model, x, np.zeros(256), min_rate=1e-4, max_rate=1e3, steps=140, verbose=0)
     assert search.suggestion is not None
     assert 0.005 < search.suggestion < 1
-    assert len(search.rates) < 100  # it diverged and ended early
-    np.testing.assert_allclose(np.diff(np.log(search.rates)), np.log(1e5) / 99, rtol=1e-9)
+    assert len(search.rates) < 140  # it diverged and ended early
+    np.testing.assert_allclose(np.diff(np.log(search.rates)), np.log(1e7) / 139, rtol=1e-9)
     w, losses = 1.0, []
     for rate in search.rates:
         losses.append(w * w)
         w -= rate * 2 * w
-    np.testing.assert_allclose(search.losses, losses, rtol=1e-3, atol=1e-7)
+    # beyond that the weight is 0 but for rounding, and rounding is what grows
+    np.testing.assert_allclose(search.losses[:70], losses[:70], rtol=1e-3, atol=1e-7)
 
 
 def test_the_average_is_that_of_adam() -> None:
