@@ -23,7 +23,9 @@ LEVELS = (
     {"lowering", "datasets", "evaluation", "preprocessing"},
     {"callbacks", "training"},
     {"models"},
-    {"cli", "io", "plots", "finder", "units"},
+    {"io", "plots", "finder", "units"},
+    {"gallery"},
+    {"cli"},
 )
 LEVEL = {part: level for level, parts in enumerate(LEVELS) for part in parts}
 
@@ -34,7 +36,7 @@ UPWARD_WHEN_CALLED: dict[tuple[str, str], str] = {
 
 HEAVY = (
     "numba", "llvmlite", "jax", "jaxlib", "scipy", "sklearn", "matplotlib", "pandas", "polars", "pyarrow", "rich",
-    "typer", "narwhals", "safetensors", "threadpoolctl",
+    "typer", "jinja2", "narwhals", "safetensors", "threadpoolctl",
 )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ import typer
 
 from fastann.cli.console import one_line_errors, show_tracebacks
 from fastann.cli.demo import demo
+from fastann.cli.gallery import gallery
 from fastann.cli.info import info
 from fastann.cli.train import train
 
@@ -38,5 +39,5 @@ def common(
     show_tracebacks.set(traceback)
 
 
-for command in (demo, train, info):
+for command in (demo, train, gallery, info):
     app.command()(one_line_errors(command))

@@ -79,7 +79,7 @@ def _draw_scores(axes: Any, scores: Mapping[str, Sequence[float]]) -> None:
             linewidth=2,
         )
     _count_epochs(axes)
-    axes.legend(frameon=False, fontsize=9)
+    axes.legend(frameon=False, fontsize=9, loc="upper center", bbox_to_anchor=(0.5, -0.18))
 
 
 def _count_epochs(axes: Any) -> None:
