@@ -9,7 +9,7 @@ gathering its rows.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -30,6 +30,15 @@ class Case:
     @property
     def name(self) -> str:
         return "-".join(map(str, self.widths)) + f" at {self.batch_size}"
+
+    @property
+    def network(self) -> Any:
+        """What it is, for the result file."""
+        return self.widths
+
+    def smaller(self) -> Case:
+        """Return the case with few rows."""
+        return replace(self, rows=2_048)
 
     @property
     def steps(self) -> int:
@@ -69,14 +78,19 @@ class Fastann:
 
         self.case = case
         self.x, self.y = case.data()
-        *hidden, last = case.widths[1:]
-        layers = [fastann.Input((case.widths[0],)), *(fastann.layers.Dense(units, "relu") for units in hidden)]
-        layers.append(fastann.layers.Dense(last, "sigmoid" if last == 1 else "softmax"))
-        self.model = fastann.Sequential(layers, seed=SEED)
+        self.model = fastann.Sequential(self.layers(case), seed=SEED)
         optimizer = fastann.optimizers.Adam(LEARNING_RATE, epsilon=EPSILON)
-        loss = "binary_crossentropy" if last == 1 else "sparse_categorical_crossentropy"
+        loss = "binary_crossentropy" if self.y.dtype == np.float32 else "sparse_categorical_crossentropy"
         self.model.compile(optimizer, loss, backend=backend)
         self.about = {"fastann": fastann.__version__, **get_backend(backend).describe()}
+
+    def layers(self, case: Case) -> list[Any]:
+        """Return the layers of the network."""
+        from fastann.layers import Dense, Input
+
+        *hidden, last = case.widths[1:]
+        output = Dense(last, "sigmoid" if last == 1 else "softmax")
+        return [Input((case.widths[0],)), *(Dense(units, "relu") for units in hidden), output]
 
     def epoch(self, order: Order | None = None) -> float:
         """Train one epoch; its order is always the model's own, which `orders` tells."""
@@ -126,17 +140,25 @@ class Torch(EpochByEpoch):
         self.torch, self.case = torch, case
         x, y = case.data()
         self.x, self.y = torch.from_numpy(x), torch.from_numpy(y)
-        modules: list[Any] = []
-        for kernel, bias in zip(weights[::2], weights[1::2], strict=True):
-            linear = torch.nn.Linear(*kernel.shape)
-            with torch.no_grad():
-                linear.weight.copy_(torch.tensor(kernel.T))
-                linear.bias.copy_(torch.tensor(bias))
-            modules += [linear, torch.nn.ReLU()]
-        self.network = torch.nn.Sequential(*modules[:-1])
-        self.loss = torch.nn.BCEWithLogitsLoss() if case.widths[-1] == 1 else torch.nn.CrossEntropyLoss()
+        self.network = self.build(weights)
+        self.loss = torch.nn.BCEWithLogitsLoss() if y.dtype == np.float32 else torch.nn.CrossEntropyLoss()
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=LEARNING_RATE, eps=EPSILON)
         self.about = {"torch": torch.__version__, "threads": torch.get_num_threads()}
+
+    def linear(self, kernel: NDArray[np.float32], bias: NDArray[np.float32]) -> Any:
+        """Return a dense layer with these weights."""
+        linear = self.torch.nn.Linear(*kernel.shape)
+        with self.torch.no_grad():
+            linear.weight.copy_(self.torch.tensor(kernel.T))
+            linear.bias.copy_(self.torch.tensor(bias))
+        return linear
+
+    def build(self, weights: Sequence[NDArray[np.float32]]) -> Any:
+        """Return the network with its first weights; the last layer gives logits."""
+        modules: list[Any] = []
+        for kernel, bias in zip(weights[::2], weights[1::2], strict=True):
+            modules += [self.linear(kernel, bias), self.torch.nn.ReLU()]
+        return self.torch.nn.Sequential(*modules[:-1])
 
     def epoch(self, order: Order | None = None) -> float:
         rows = self.torch.randperm(self.case.rows) if order is None else self.torch.from_numpy(order)
@@ -165,11 +187,11 @@ class JaxScan(EpochByEpoch):
         params = [tuple(map(jnp.array, pair)) for pair in zip(weights[::2], weights[1::2], strict=True)]
         self.state = params, optimizer.init(params)
 
+        forward, binary = self.forward, self.y.dtype == jnp.float32
+
         def loss(params: Any, x: Any, y: Any) -> Any:
-            for kernel, bias in params[:-1]:
-                x = jax.nn.relu(x @ kernel + bias)
-            logits = x @ params[-1][0] + params[-1][1]
-            if case.widths[-1] == 1:
+            logits = forward(params, x)
+            if binary:
                 return optax.sigmoid_binary_cross_entropy(logits, y).mean()
             return optax.softmax_cross_entropy_with_integer_labels(logits, y).mean()
 
@@ -186,6 +208,12 @@ class JaxScan(EpochByEpoch):
         self.run = jax.jit(epoch, donate_argnums=0)
         device = jax.devices()[0]
         self.about = {"jax": jax.__version__, "optax": optax.__version__, "device": device.device_kind}
+
+    def forward(self, params: Any, x: Any) -> Any:
+        """Return logits."""
+        for kernel, bias in params[:-1]:
+            x = self.jax.nn.relu(x @ kernel + bias)
+        return x @ params[-1][0] + params[-1][1]
 
     def epoch(self, order: Order | None = None) -> float:
         rows = self.rng.permutation(self.case.rows) if order is None else order
