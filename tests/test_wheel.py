@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-EXTRAS = {"all", "bench", "cuda", "dev", "jax", "mkl", "plots", "sklearn"}
+EXTRAS = {"all", "bench", "cuda", "dev", "images", "jax", "mkl", "plots", "sklearn"}
 
 pytestmark = [
     pytest.mark.slow,
