@@ -12,7 +12,7 @@ from __future__ import annotations
 import harness
 from image_contenders import ImageCase
 
-CASES = [ImageCase(batch_size=64, rows=12_800), ImageCase(batch_size=128, rows=12_800)]
+CASES = [ImageCase(batch_size=64, rows=3_200), ImageCase(batch_size=128, rows=3_200)]
 
 if __name__ == "__main__":
     harness.main(str(__doc__).split("\n", 1)[0], "convolution", "image_contenders", list(CASES), epochs=2)

@@ -20,7 +20,7 @@ class ImageCase(Case):
 
     widths: tuple[int, ...] = ()
     batch_size: int = 64
-    rows: int = 12_800
+    rows: int = 3_200
 
     @property
     def name(self) -> str:
