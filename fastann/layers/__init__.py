@@ -15,6 +15,12 @@ from fastann.layers.elu import ELU
 from fastann.layers.embedding import Embedding
 from fastann.layers.flatten import Flatten
 from fastann.layers.gaussian_noise import GaussianNoise
+from fastann.layers.global_pooling1d import (
+    GlobalAveragePooling1D,
+    GlobalAvgPool1D,
+    GlobalMaxPool1D,
+    GlobalMaxPooling1D,
+)
 from fastann.layers.global_pooling2d import (
     GlobalAveragePooling2D,
     GlobalAvgPool2D,
@@ -69,9 +75,13 @@ __all__ = [
     "Embedding",
     "Flatten",
     "GaussianNoise",
+    "GlobalAveragePooling1D",
     "GlobalAveragePooling2D",
+    "GlobalAvgPool1D",
     "GlobalAvgPool2D",
+    "GlobalMaxPool1D",
     "GlobalMaxPool2D",
+    "GlobalMaxPooling1D",
     "GlobalMaxPooling2D",
     "Identity",
     "Input",

@@ -78,14 +78,30 @@ def inputs(
         ValueError: a shape does not fit, or a value is NaN, infinite or too large for `dtype`.
     """
     if len(given) == 1:
-        return _input(given[0], program.values[program.inputs[0]].shape, dtype, names[0])
+        made, deferred = _input(given[0], program.values[program.inputs[0]].shape, dtype, names[0])
+        _check_numbers(made, program, 0, names[0])
+        return made, deferred
     wanted = np.dtype(np.uint8) if all(array.dtype == np.uint8 for array in given) else dtype
     parts = []
     for array, value, name in zip(given, program.inputs, names, strict=True):
         check_shape(array.shape, program.values[value].shape, name)
         parts.append(matrix(array, wanted))
         check_finite(parts[-1], array, name)
+        _check_numbers(parts[-1], program, len(parts) - 1, name)
     return np.concatenate(parts, axis=1), False
+
+
+def _check_numbers(made: Array, program: Program, place: int, name: str) -> None:
+    """Raise ValueError if an embedding reads an input in which there are numbers that it has no vector for."""
+    for instruction in program.instructions:
+        if instruction.op == "embedding" and instruction.inputs[0] == program.inputs[place]:
+            count = program.parameters[instruction.params[0]].shape[0]
+            low, high = made.min(), made.max()
+            if low < 0 or high >= count:
+                raise ValueError(
+                    f"{name} must hold whole numbers from 0 to {count - 1} for its Embedding, got "
+                    f"{low if low < 0 else high:g}; raise input_dim or number the words anew."
+                )
 
 
 def _input(given: Array, shape: Shape, dtype: np.dtype[Any], name: str) -> tuple[Array, bool]:

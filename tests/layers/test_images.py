@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from fastann import Sequential
+from fastann import Sequential, layers
 from fastann.layers import (
     AveragePooling2D,
     Conv2D,
@@ -61,6 +62,27 @@ def test_instruction_of_pooling(layer: type[MaxPooling2D], op: str) -> None:
         "pool_h": 3, "pool_w": 2, "stride_h": 2, "stride_w": 2, "pad_top": 1, "pad_left": 0,
     }  # fmt: skip
     assert layer(3).strides == (3, 3)
+
+
+def test_global_pooling_of_sequences(backend: str) -> None:
+    x = np.random.default_rng(0).normal(size=(5, 4, 3))
+    for kind, expected in ((layers.GlobalMaxPooling1D, x.max(axis=1)), (layers.GlobalAveragePooling1D, x.mean(axis=1))):
+        model = Sequential([layers.Input((4, 3)), kind()])
+        model.compile(backend=backend, precision="float64")
+        np.testing.assert_allclose(model.predict(x, verbose=0), expected, rtol=1e-12)
+        kept = Sequential([layers.Input((4, 3)), kind(keepdims=True)])
+        assert kept.output_shape == (None, 1, 3)
+    with pytest.raises(ValueError, match=r"expects sequences, rows of shape \(steps, channels\), got \(7,\)"):
+        layers.GlobalMaxPooling1D().output_shape((7,))
+
+
+def test_numbers_without_a_vector_are_refused(backend: str) -> None:
+    model = Sequential([layers.Input((2,)), layers.Embedding(5, 3), layers.Flatten(), layers.Dense(1)])
+    model.compile("sgd", "mse", backend=backend)
+    for bad in (5, -1):
+        with pytest.raises(ValueError, match=rf"x must hold whole numbers from 0 to 4 for its Embedding, got {bad}"):
+            model.fit(np.array([[0, 1], [bad, 2]]), [0.0, 1.0], verbose=0)
+    assert model.iterations == 0
 
 
 def test_global_pooling_is_a_pooling_of_the_image() -> None:

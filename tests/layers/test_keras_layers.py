@@ -69,7 +69,7 @@ def test_every_layer_is_registered_and_exported() -> None:
     registered = set(lookup("layers"))
     classes = {name for name in layers.__all__ if isinstance(getattr(layers, name), type)}
     exported = classes - {"Layer", "SymbolicTensor", "WeightSpec"}
-    aliases = {"AvgPool2D", "MaxPool2D", "GlobalAvgPool2D", "GlobalMaxPool2D"}
+    aliases = {f"{kind}Pool{d}D" for kind in ("Avg", "Max", "GlobalAvg", "GlobalMax") for d in (1, 2)}
     assert exported - aliases <= registered
     assert layers.MaxPool2D is layers.MaxPooling2D
     assert layers.GlobalAvgPool2D is layers.GlobalAveragePooling2D

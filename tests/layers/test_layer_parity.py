@@ -75,12 +75,22 @@ def embedded() -> Sequential:
     return Sequential([Input((4,)), layers.Embedding(9, 3), Flatten(), Dense(3, "softmax")], seed=4)
 
 
-@pytest.mark.parametrize("name", [*ROWS, *IMAGES, "embedding"])
+def embedded_mean() -> Sequential:
+    """Return a classifier of the mean of the vectors of four words."""
+    pooling = layers.GlobalAveragePooling1D()
+    return Sequential([Input((4,)), layers.Embedding(9, 3), pooling, Dense(3, "softmax")], seed=4)
+
+
+TEXTS = {"embedding": embedded, "embedding_mean": embedded_mean}
+
+
+@pytest.mark.parametrize("name", [*ROWS, *IMAGES, *TEXTS])
 def test_five_epochs_with_every_layer(name: str) -> None:
     rng = np.random.default_rng(6)
     y = rng.integers(0, 3, 37)
-    if name == "embedding":
-        make, x = embedded, rng.integers(0, 9, (37, 4)).astype(np.float64)
+    make: Callable[[], Model]
+    if name in TEXTS:
+        make, x = TEXTS[name], rng.integers(0, 9, (37, 4)).astype(np.float64)
     elif name in IMAGES:
         make, x = IMAGES[name], rng.random((37, 6, 6, 2))
     else:
