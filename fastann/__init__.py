@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         units,
         utils,
     )
+    from fastann.comparing import compare_learning_rates, compare_optimizers
     from fastann.finder import find_learning_rate
     from fastann.io import load_model
     from fastann.layers import Input
@@ -43,6 +44,8 @@ _MODULES = frozenset(
 )  # fmt: skip
 _NAMES = {
     "Input": "fastann.layers",
+    "compare_learning_rates": "fastann.comparing",
+    "compare_optimizers": "fastann.comparing",
     "find_learning_rate": "fastann.finder",
     "Model": "fastann.models",
     "Sequential": "fastann.models",
@@ -56,6 +59,8 @@ __all__ = [
     "__version__",
     "activations",
     "callbacks",
+    "compare_learning_rates",
+    "compare_optimizers",
     "datasets",
     "evaluation",
     "find_learning_rate",

@@ -23,7 +23,7 @@ LEVELS = (
     {"lowering", "datasets", "evaluation", "preprocessing"},
     {"callbacks", "training"},
     {"models"},
-    {"io", "plots", "finder", "units"},
+    {"io", "plots", "comparing", "finder", "units"},
     {"gallery"},
     {"cli"},
 )

@@ -14,6 +14,7 @@ from fastann.callbacks.model_checkpoint import ModelCheckpoint
 from fastann.callbacks.monitor import MonitorCallback
 from fastann.callbacks.reduce_lr_on_plateau import ReduceLROnPlateau
 from fastann.callbacks.terminate_on_nan import TerminateOnNaN
+from fastann.callbacks.weight_path import WeightPath
 
 __all__ = [
     "CSVLogger",
@@ -28,4 +29,5 @@ __all__ = [
     "MonitorCallback",
     "ReduceLROnPlateau",
     "TerminateOnNaN",
+    "WeightPath",
 ]
