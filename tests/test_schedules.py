@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fastann import Sequential, schedules
+from fastann import Sequential, load_model, schedules
 from fastann.layers import Dense
 from fastann.optimizers import SGD
 from fastann.schedules import (
@@ -186,6 +186,32 @@ def test_what_keras_does_not_have_goes_through_json_and_trains(schedule, backend
     np.testing.assert_allclose(model.get_weights()[0], [[w], [w]], rtol=1e-9)
 
 
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        StepDecay(0.1, 3),
+        CyclicalLearningRate(0.01, 0.1, 3, "triangular2"),
+        OneCycle(0.1, 20),
+        LinearWarmup(CosineDecay(0.1, 20), 3),
+    ],
+    ids=repr,
+)
+def test_training_goes_on_from_a_file(schedule, tmp_path):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(40, 2))
+    y = x @ [1.0, 2.0]
+    straight, begun = (Sequential([Dense(1, input_shape=(2,))], seed=1) for _ in range(2))
+    for model in (straight, begun):
+        model.compile(SGD(schedule), "mse", backend="numba")
+    straight.fit(x, y, batch_size=10, epochs=4, verbose=0)
+    begun.fit(x, y, batch_size=10, epochs=2, verbose=0)
+    begun.save(tmp_path / "model.fastann")
+    again = load_model(tmp_path / "model.fastann")
+    again.fit(x, y, batch_size=10, epochs=2, verbose=0)
+    for mine, expected in zip(again.get_weights(), straight.get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, expected)
+
+
 def test_schedules_of_a_user():
     schedule = Stairs(5)
     assert [schedule(step) for step in (0, 4, 5, 10)] == [0.1, 0.1, 0.05, 0.025]
@@ -245,6 +271,7 @@ def test_numbers_are_kept_as_python_has_them():
         (lambda: OneCycle(0.1, 50, 1.0), ValueError, "warmup_fraction must"),
         (lambda: OneCycle(0.1, 50, annealing="sine"), ValueError, "annealing must be 'cosine' or 'linear'"),
         (lambda: LinearWarmup(-1, 5), ValueError, "learning_rate must"),
+        (lambda: LinearWarmup(CosineDecay, 5), TypeError, "got the class CosineDecay; make an object of it"),
         (lambda: LinearWarmup(0.1, 2.5), TypeError, "warmup_steps must be a whole number"),
         (lambda: PiecewiseConstantDecay([1], [1.0, -2.0]), ValueError, "a learning rate in values must"),
     ],

@@ -40,6 +40,11 @@ class LinearWarmup(Formula):
     name: str | None = "LinearWarmup"
 
     def __post_init__(self) -> None:
+        if isinstance(self.learning_rate, type):
+            raise TypeError(
+                "learning_rate must be a number or a schedule, "
+                f"got the class {self.learning_rate.__name__}; make an object of it."
+            )
         if not callable(self.learning_rate):
             self._set(learning_rate=bounded(self.learning_rate, "learning_rate"))
         self._set(
