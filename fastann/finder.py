@@ -86,7 +86,8 @@ def find_learning_rate(
         steps: updates to take; rows are visited again when they run out.
         batch_size: rows an update: the one to train with, since the best rate depends on it.
         smoothing: in [0, 1), of the average, per step.
-        stop_at: end when the smoothed loss is this many times its lowest value, or not finite.
+        stop_at: end when the smoothed loss is this many times its lowest value, or not finite; a loss that falls to 0
+            or below, such as the cosine similarity, ends the test only where it is not finite.
         verbose: as in `fit`.
 
     Raises:
@@ -139,7 +140,7 @@ def _losses(session: Session, feed: Feed, interrupt: Interrupt, progress: Progre
         if interrupt.requested:
             raise KeyboardInterrupt
         smooth = smoothed(losses, beta)
-        if record.completed < portion.steps or smooth[-1] > limit * smooth.min():
+        if record.completed < portion.steps or smooth[-1] > limit * smooth.min() > 0:
             break
     if len(losses) < 3:
         raise ValueError("the loss was not finite from the beginning; scale the data, or look for NaN in them.")

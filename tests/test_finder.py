@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import signal
 from typing import Any
 
 import numpy as np
@@ -89,13 +90,37 @@ def test_the_average_is_that_of_adam() -> None:
     np.testing.assert_array_equal(finder.smoothed(losses, 0.0), losses)
 
 
-def test_ctrl_c_leaves_the_model_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    model = network("numba")
-    before = everything(model)
-    monkeypatch.setattr(Session, "train", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
-    with pytest.raises(KeyboardInterrupt):
-        fastann.find_learning_rate(model, X, Y, steps=20, verbose=0)
+@pytest.mark.parametrize("what", ["ctrl-c", "error"])
+def test_an_end_midway_leaves_the_model_alone(what: str, backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = network(backend, "adam")
+    model.fit(X, Y, epochs=1, verbose=0)
+    before, handler, train, calls = everything(model), signal.getsignal(signal.SIGINT), Session.train, []
+
+    def interrupted(*args: Any, **settings: Any) -> Any:
+        calls.append(len(calls))
+        if len(calls) == 3 and what == "error":
+            raise MemoryError
+        record = train(*args, **settings)
+        if len(calls) == 3:
+            signal.raise_signal(signal.SIGINT)
+        return record
+
+    monkeypatch.setattr(Session, "train", interrupted)
+    with pytest.raises(KeyboardInterrupt if what == "ctrl-c" else MemoryError):
+        fastann.find_learning_rate(model, X, Y, steps=40, verbose=0)
+    assert len(calls) == 3
+    assert signal.getsignal(signal.SIGINT) is handler
     assert_same(before, everything(model))
+
+
+def test_a_loss_below_zero_is_followed_to_the_end() -> None:
+    model = Sequential([Dense(8, "tanh", input_shape=(6,)), Dense(2)], seed=0)
+    model.compile("sgd", "cosine_similarity", backend="numba")
+    search = fastann.find_learning_rate(model, X, X[:, :2], steps=60, verbose=0)
+    assert len(search.rates) == 60
+    assert search.smoothed.min() < 0
+    assert search.suggestion is not None
+    assert 1e-4 < search.suggestion < 10
 
 
 def test_no_rate_is_suggested_where_the_loss_never_falls() -> None:
