@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastann.spec import bounded, whole
-from fastann.units.data import features, two_classes
-from fastann.units.separability import Separability, separability
+from fastann.units.data import features, labels, two_classes
+from fastann.units.separability import Separability, proof_of_line, separability
 
 Array = NDArray[np.float64]
 
@@ -35,7 +35,8 @@ class Perceptron:
         classes_: the two classes, ascending.
         mistakes_: rows predicted wrong in each epoch.
         converged_: whether the last epoch had no mistakes.
-        separability_: whether a line parts the classes, and the proof.
+        separability_: whether a line parts the classes, and the proof: the line that was found, or else linear
+            programming.
 
     >>> x = [[0, 0], [0, 1], [1, 0], [1, 1]]
     >>> Perceptron().fit(x, [0, 0, 0, 1]).predict(x)
@@ -59,7 +60,6 @@ class Perceptron:
         """
         rows = features(x)
         self.classes_, second = two_classes(y, len(rows))
-        self.separability_: Separability = separability(rows, second)
         with_bias = np.hstack([rows, np.ones((len(rows), 1))])
         w = np.zeros(with_bias.shape[1])
         self.mistakes_: list[int] = []
@@ -69,6 +69,8 @@ class Perceptron:
                 break
         self.weights_, self.bias_ = w[:-1].copy(), float(w[-1])
         self.converged_ = self.mistakes_[-1] == 0
+        found = proof_of_line(rows, second, self.weights_) if self.converged_ else None
+        self.separability_: Separability = found or separability(rows, second)
         if not self.separability_.separable:
             warnings.warn(str(self.separability_), UserWarning, stacklevel=2)
         elif not self.converged_:
@@ -107,4 +109,5 @@ class Perceptron:
 
     def score(self, x: Any, y: Any) -> float:
         """Return the share of rows whose class is predicted."""
-        return float((self.predict(x) == np.asarray(y).reshape(-1)).mean())
+        predicted = self.predict(x)
+        return float((predicted == labels(y, len(predicted))).mean())

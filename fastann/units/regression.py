@@ -13,7 +13,7 @@ from fastann.models import Sequential
 from fastann.optimizers import SGD
 from fastann.spec import bounded, whole
 from fastann.units.data import column as target_column
-from fastann.units.data import features, two_classes
+from fastann.units.data import features, labels, two_classes
 
 Array = NDArray[np.float64]
 
@@ -111,10 +111,13 @@ class LinearRegressionUnit(GradientUnit):
         return self._linear(x)
 
     def score(self, x: Any, y: Any) -> float:
-        """Return R^2 = 1 - sum (y - prediction)^2 / sum (y - mean y)^2."""
+        """Return R^2 = 1 - sum (y - prediction)^2 / sum (y - mean y)^2; of a constant y, 1 if predicted, or else 0."""
         predictions = self.predict(x)
         y = target_column(y, len(predictions))
-        return float(1 - ((y - predictions) ** 2).sum() / ((y - y.mean()) ** 2).sum())
+        left, total = ((y - predictions) ** 2).sum(), ((y - y.mean()) ** 2).sum()
+        if total == 0:
+            return float(left == 0)
+        return float(1 - left / total)
 
 
 class LogisticRegressionUnit(GradientUnit):
@@ -152,4 +155,5 @@ class LogisticRegressionUnit(GradientUnit):
 
     def score(self, x: Any, y: Any) -> float:
         """Return the share of rows whose class is predicted."""
-        return float((self.predict(x) == np.asarray(y).reshape(-1)).mean())
+        predicted = self.predict(x)
+        return float((predicted == labels(y, len(predicted))).mean())

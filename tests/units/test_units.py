@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from fastann.units import LinearRegressionUnit, LogisticRegressionUnit, Perceptron, separability
+from fastann.units.separability import proof_of_line
 
 TABLE = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
 GATES = {"and": [0, 0, 0, 1], "or": [0, 1, 1, 1], "nand": [1, 1, 1, 0], "not first": [1, 1, 0, 0]}
@@ -53,6 +54,39 @@ def test_the_rule_by_hand() -> None:
     assert unit.weights_ is not None
     np.testing.assert_allclose([*unit.weights_, unit.bias_], w, rtol=1e-12)
     assert unit.mistakes_ == mistakes
+
+
+def test_a_line_that_was_found_is_proof_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scipy.optimize.linprog", lambda *_, **__: pytest.fail("no linear program is needed"))
+    proof = Perceptron().fit(TABLE, GATES["and"]).separability_
+    assert proof.separable
+    assert proof.weights is not None
+    values = TABLE @ proof.weights + proof.bias
+    assert (np.where(GATES["and"], values, -values) >= 1 - 1e-12).all()
+
+
+def test_weights_that_part_nothing_prove_nothing() -> None:
+    second = np.array(GATES["and"], bool)
+    assert proof_of_line(TABLE.astype(float), second, np.array([1.0, -1.0])) is None
+
+
+@pytest.mark.parametrize("shape", [(4,), (4, 1)])
+@pytest.mark.parametrize("classes", [["no", "yes"], [-1, 1], [0.5, 2.5], [False, True]])
+def test_classes_are_named_as_they_came(classes: list[Any], shape: tuple[int, ...]) -> None:
+    y = np.array(classes)[GATES["and"]].reshape(shape)
+    unit = Perceptron().fit(TABLE, y)
+    assert unit.classes_.tolist() == classes
+    assert unit.predict(TABLE).tolist() == y.reshape(-1).tolist()
+    assert unit.score(TABLE, y) == 1.0
+
+
+@pytest.mark.parametrize("predicted", [7.0, 6.0])
+def test_the_score_of_a_constant_is_that_of_scikit_learn(predicted: float) -> None:
+    metrics = pytest.importorskip("sklearn.metrics")
+    unit = LinearRegressionUnit()
+    unit.weights_, unit.bias_ = np.zeros(2), predicted
+    expected = metrics.r2_score(np.full(4, 7.0), np.full(4, predicted))
+    assert unit.score(TABLE, np.full(4, 7.0)) == expected == float(predicted == 7)
 
 
 def test_xor_is_reported_as_not_separable() -> None:
@@ -144,6 +178,12 @@ def test_mini_batches_come_near_as_well() -> None:
         (lambda: Perceptron().fit([[1.0], [np.nan]], [0, 1]), ValueError, "x must be finite"),
         (lambda: Perceptron().fit(TABLE, GATES["or"]).predict([[1]]), ValueError, "2 columns the unit was fitted on"),
         (lambda: LinearRegressionUnit().fit(TABLE, np.ones((4, 2))), ValueError, "one target a row"),
+        (lambda: Perceptron().fit(TABLE, [None, 1, 0, 1]), TypeError, "y must hold real numbers"),
+        (lambda: Perceptron().fit(TABLE, ["a", 1, 0, 1]), TypeError, "either strings or numbers"),
+        (lambda: Perceptron().fit(TABLE, [[0], [1, 2], [0], [1]]), ValueError, "y must"),
+        (lambda: Perceptron().fit(TABLE, GATES["or"]).score(TABLE, [1]), ValueError, "as many rows as x, 4, got 1"),
+        (lambda: Perceptron().fit(TABLE, GATES["or"]).score(TABLE, TABLE[:2]), ValueError, "one target a row"),
+        (lambda: LogisticRegressionUnit(epochs=1).fit(TABLE, GATES["or"]).score(TABLE, [1]), ValueError, "as many"),
         (lambda: LogisticRegressionUnit(batch_size=0), ValueError, "batch_size must"),
     ],
 )
