@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastann.evaluation.labels import true_classes
 from fastann.spec import bounded, whole
 
 
@@ -23,9 +22,10 @@ def train_validation_test_split(
 
     Args:
         arrays: with as many rows; NumPy arrays, or anything NumPy turns into one.
-        validation, test: shares of the rows, in [0, 1); the rest, at least a row, is for training. A share of 0 leaves
-            that part empty.
-        stratify: classes of the rows, labels or one-hot, to have each class in each part in its share; needs `shuffle`.
+        validation, test: shares of the rows, in [0, 1), rounded to whole rows; the rest is for training. A share of 0
+            leaves that part empty.
+        stratify: classes of the rows, labels of any kind or one-hot, to have each class in each part in its share, to
+            a row or two; needs `shuffle`. The sizes of the parts are the same as without.
         shuffle: False to take the first rows for training and the last ones for the test.
         seed: of the order; the same seed gives the same rows on every machine.
 
@@ -33,7 +33,8 @@ def train_validation_test_split(
         For each array a tuple (training, validation, test).
 
     Raises:
-        ValueError: the shares leave nothing to train on, or the numbers of rows differ.
+        ValueError: the shares leave nothing to train on, a share is less than a row, a class is missing from a part, or
+            the numbers of rows differ.
 
     >>> (x_train, x_val, x_test), (y_train, y_val, y_test) = train_validation_test_split(
     ...     np.arange(20).reshape(10, 2), np.arange(10), validation=0.2, test=0.3
@@ -55,37 +56,78 @@ def train_validation_test_split(
     if sum(shares) >= 1:
         raise ValueError(f"validation and test must leave rows to train on, got {shares[0]:g} and {shares[1]:g}.")
     generator = np.random.default_rng(whole(seed, "seed"))
-    parts = _stratified(stratify, rows, shares, generator, shuffle) if stratify is not None else None
-    if parts is None:
-        order = generator.permutation(rows) if shuffle else np.arange(rows)
-        parts = _cut(order, shares)
-    if len(parts[0]) == 0:
-        raise ValueError(f"validation and test must leave rows to train on, got {rows} rows in all.")
+    sizes = _sizes(rows, *shares)
+    if stratify is None:
+        parts = _cut(generator.permutation(rows) if shuffle else np.arange(rows), sizes)
+    elif shuffle:
+        parts = _stratified(_classes(stratify, rows), sizes, generator)
+    else:
+        raise ValueError("stratify needs shuffle=True: rows as they lie cannot be chosen by class.")
     return [tuple(array[part] for part in parts) for array in given]
 
 
 Parts = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
+Sizes = tuple[int, int]
 
 
-def _cut(order: NDArray[np.int64], shares: tuple[float, float]) -> Parts:
-    """Cut an order of rows into three parts, shares rounded to the nearest number of rows."""
-    held, last = (round(share * len(order)) for share in shares)
-    first = len(order) - held - last
-    return order[:first], order[first : first + held], order[first + held :]
+def _sizes(rows: int, validation: float, test: float) -> Sizes:
+    """Return the numbers of rows for validation and for the test; raises ValueError if a part asked for is empty."""
+    held, last = round(validation * rows), round(test * rows)
+    for name, share, size in (("validation", validation, held), ("test", test, last)):
+        if share > 0 and size == 0:
+            raise ValueError(f"{name} must be 0 or come to at least a row, got {share:g} of {rows} rows.")
+    if held + last >= rows:
+        raise ValueError(f"validation and test must leave rows to train on, got {rows} rows in all.")
+    return held, last
 
 
-def _stratified(
-    classes: Any, rows: int, shares: tuple[float, float], generator: np.random.Generator, shuffle: bool
-) -> Parts:
+def _cut(order: NDArray[np.int64], sizes: Sizes) -> Parts:
+    """Cut an order of rows into three parts, the last two of the sizes given."""
+    first = len(order) - sum(sizes)
+    return order[:first], order[first : first + sizes[0]], order[first + sizes[0] :]
+
+
+def _classes(stratify: Any, rows: int) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """Return the classes there are, in order, and for each row the place of its class among them."""
+    array = np.asarray(stratify)
+    if array.dtype.kind == "O" and all(isinstance(label, str) for label in array.flat):
+        array = array.astype(str)
+    if array.dtype.kind not in "biufU" or (array.dtype.kind == "f" and not np.isfinite(array).all()):
+        raise ValueError(f"stratify must hold a label for every row, numbers or text, got gaps or dtype {array.dtype}.")
+    if array.ndim == 2 and array.shape[1] > 1 and array.dtype.kind != "U":
+        array = array.argmax(axis=1)
+    if array.size != rows:
+        raise ValueError(f"stratify must have as many rows as the arrays, {rows}, got {array.size}.")
+    return np.unique(array.reshape(-1), return_inverse=True)
+
+
+def _stratified(classes: tuple[NDArray[Any], NDArray[np.int64]], sizes: Sizes, generator: np.random.Generator) -> Parts:
     """Cut the rows of each class; the parts are shuffled together afterwards."""
-    if not shuffle:
-        raise ValueError("stratify needs shuffle=True: rows as they lie cannot be chosen by class.")
-    labels = true_classes(classes)
-    if len(labels) != rows:
-        raise ValueError(f"stratify must have as many rows as the arrays, {rows}, got {len(labels)}.")
+    names, which = classes
+    counts = np.bincount(which)
+    tests = _shared_out(sizes[1], counts)
+    validations = _shared_out(sizes[0], counts - tests)
     found: list[list[NDArray[np.int64]]] = [[], [], []]
-    for label in np.unique(labels):
-        for part, some in zip(found, _cut(generator.permutation(np.flatnonzero(labels == label)), shares), strict=True):
+    for label, name in enumerate(names):
+        rows = _cut(generator.permutation(np.flatnonzero(which == label)), (int(validations[label]), int(tests[label])))
+        for part, some, wanted, what in zip(found, rows, (1, *sizes), ("training", "validation", "test"), strict=True):
+            if wanted and len(some) == 0:
+                raise ValueError(
+                    f"stratify needs rows of each class in each part, but the {what} gets none of the {counts[label]} "
+                    f"of class {name}; ask for larger shares, or leave stratify out."
+                )
             part.append(some)
     first, held, last = (generator.permutation(np.concatenate(part)) for part in found)
     return first, held, last
+
+
+def _shared_out(total: int, counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return whole numbers in proportion to counts that sum to a total: rounded down, then the largest remainders up.
+
+    >>> _shared_out(3, np.array([10, 20, 30])).tolist()
+    [1, 1, 1]
+    """
+    quotas, remainders = np.divmod(counts * total, counts.sum())
+    largest = np.argsort(-remainders, kind="stable")[: total - quotas.sum()]
+    quotas[largest] += 1
+    return np.asarray(quotas, np.int64)

@@ -27,7 +27,7 @@ Y = np.array([0, 2, 1, 2, 2, 0, 1, 1])
 SCORES = np.random.default_rng(0).random((8, 3))
 
 
-@pytest.mark.parametrize("module", ["curves", "report", "splits"])
+@pytest.mark.parametrize("module", ["curves", "fitting", "report", "splits"])
 def test_examples_in_docstrings(module: str) -> None:
     found = doctest.testmod(importlib.import_module(f"fastann.evaluation.{module}"))
     assert found.attempted > 0
@@ -123,6 +123,32 @@ def test_splits_hold_every_row_once(stratified: bool) -> None:
     assert not np.array_equal(other[2], xs[2])
 
 
+@pytest.mark.parametrize("counts", [[10] * 10, [41, 3, 90, 15], [212, 357], [7, 8, 9, 10, 11]])
+@pytest.mark.parametrize("shares", [(0.15, 0.15), (0.25, 0.25), (0.0, 0.3), (0.4, 0.3)])
+def test_stratified_parts_have_the_sizes_of_others_and_each_class_in_its_share(
+    counts: list[int], shares: tuple[float, float]
+) -> None:
+    y = np.random.default_rng(0).permutation(np.repeat(np.arange(len(counts)), counts))
+    rows = np.arange(len(y))
+    (parts,) = train_validation_test_split(rows, validation=shares[0], test=shares[1], stratify=y, seed=1)
+    (plain,) = train_validation_test_split(rows, validation=shares[0], test=shares[1], seed=1)
+    assert [len(part) for part in parts] == [len(part) for part in plain]
+    np.testing.assert_array_equal(np.sort(np.concatenate(parts)), rows)
+    for part, share in zip(parts, (1 - sum(shares), *shares), strict=True):
+        assert (abs(np.bincount(y[part], minlength=len(counts)) - share * np.array(counts)) < 2).all()
+
+
+def test_classes_to_stratify_by_may_be_text_or_one_hot() -> None:
+    y = np.repeat([0, 1, 2], [20, 30, 50])
+    rows = np.arange(100)
+    (expected,) = train_validation_test_split(rows, stratify=y, seed=3)
+    text = np.array(["ash", "beech", "cedar"])[y]
+    for given in (text, text.astype(object), text.tolist(), y[:, None], y / 2 - 7, to_categorical(y)):
+        (parts,) = train_validation_test_split(rows, stratify=given, seed=3)
+        for part, same in zip(parts, expected, strict=True):
+            np.testing.assert_array_equal(part, same)
+
+
 def test_rows_as_they_lie() -> None:
     (parts,) = train_validation_test_split(np.arange(10), validation=0.0, test=0.2, shuffle=False)
     assert [part.tolist() for part in parts] == [list(range(8)), [], [8, 9]]
@@ -145,8 +171,36 @@ def test_rows_as_they_lie() -> None:
         (lambda: train_validation_test_split([1, 2], [1]), ValueError, "first one, 2, and at least one, got 1 in"),
         (lambda: train_validation_test_split([1, 2], test=1.0), ValueError, "test must lie in"),
         (lambda: train_validation_test_split([1, 2], test=0.5, validation=0.5), ValueError, "leave rows to train on"),
-        (lambda: train_validation_test_split([1, 2], stratify=[1]), ValueError, "as many rows as the arrays, 2, got 1"),
-        (lambda: train_validation_test_split([1, 2], stratify=[0, 1], shuffle=False), ValueError, "needs shuffle=True"),
+        (
+            lambda: train_validation_test_split([1, 2] * 9, stratify=[1]),
+            ValueError,
+            "as many rows as the arrays, 18, got 1",
+        ),
+        (lambda: train_validation_test_split(range(9), stratify=[0] * 9, shuffle=False), ValueError, "shuffle=True"),
+        (
+            lambda: train_validation_test_split([1, 2, 3], test=0),
+            ValueError,
+            "validation must be 0 or come to .* 3 rows",
+        ),
+        (
+            lambda: train_validation_test_split([1, 2, 3], validation=0),
+            ValueError,
+            "test must be 0 or come to at least",
+        ),
+        (lambda: train_validation_test_split([1, 2], validation=0.4, test=0.5), ValueError, "rows to train on, got 2"),
+        (lambda: train_validation_test_split(range(21), stratify=[0] * 20 + [7]), ValueError, "the 1 of class 7; ask"),
+        (
+            lambda: train_validation_test_split([1, 2] * 9, stratify=["a", None] * 9),
+            ValueError,
+            "a label for every row",
+        ),
+        (
+            lambda: train_validation_test_split([1, 2] * 9, stratify=[0, np.nan] * 9),
+            ValueError,
+            "a label for every row",
+        ),
+        (lambda: train_validation_test_split(range(20), seed=-1), ValueError, "seed must be at least 0, got -1"),
+        (lambda: train_validation_test_split(range(20), seed=0.5), TypeError, "seed must be a whole number"),
     ],
 )
 def test_what_does_not_fit_is_one_clear_sentence(make: Any, error: type[Exception], message: str) -> None:
