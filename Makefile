@@ -13,7 +13,7 @@ export FASTANN_DATA ?= $(abspath ../shared/data)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format types wheel-test lock clean
+.PHONY: help install demo test lint format types wheel-test bench-table lock clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -51,6 +51,9 @@ types: $(STAMP)  ## check types with mypy
 
 wheel-test: $(STAMP)  ## build the wheel, run the tests against it with the source out of sight
 	@bash .ci/wheel-test
+
+bench-table: $(STAMP)  ## put the newest comparison with other libraries into the README
+	@$(BIN)/python benchmarks/table.py
 
 lock: $(STAMP)  ## renew constraints.txt
 	@$(PIP) uv

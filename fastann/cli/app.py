@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from fastann.cli import bench
 from fastann.cli.console import one_line_errors, show_tracebacks
 from fastann.cli.demo import demo
 from fastann.cli.gallery import gallery
@@ -41,3 +42,4 @@ def common(
 
 for command in (demo, train, gallery, info):
     app.command()(one_line_errors(command))
+app.add_typer(bench.app, name="bench", help="Measure this machine, and make one page of what was measured.")

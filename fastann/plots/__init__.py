@@ -18,6 +18,8 @@ from fastann.plots.learning_rate_finder import learning_rate_finder
 from fastann.plots.network_diagram import network_diagram
 from fastann.plots.paths import descent_paths, optimizer_paths
 from fastann.plots.projections import projections
+from fastann.plots.roofline import roofline
+from fastann.plots.speedups import speedups
 from fastann.plots.throughput import Speed, throughput
 from fastann.plots.weight_histograms import weight_histograms
 
@@ -38,7 +40,9 @@ __all__ = [
     "optimizer_curves",
     "optimizer_paths",
     "projections",
+    "roofline",
     "save_png",
+    "speedups",
     "step_and_sigmoid",
     "throughput",
     "weight_histograms",

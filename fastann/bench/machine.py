@@ -35,9 +35,14 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def load() -> float:
+    """Return how many processes were at work over the last minute; 0 where the system does not say."""
+    return os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+
+
 def describe(packages: tuple[str, ...]) -> dict[str, Any]:
     """Return hardware, system, thread settings of the environment, and the versions of those packages installed."""
-    versions = {}
+    versions: dict[str, str | None] = {}
     for name in packages:
         try:
             versions[name] = version(name)
@@ -48,7 +53,7 @@ def describe(packages: tuple[str, ...]) -> dict[str, Any]:
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "cpu": cpu_model(),
         "cores": usable_cores(),
-        "load_before": os.getloadavg()[0],
+        "load_before": load(),
         "system": platform.platform(),
         "python": platform.python_version(),
         "thread_settings": threads,
