@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import doctest
+import importlib
 import inspect
 import json
 from pathlib import Path
@@ -11,14 +13,21 @@ import numpy as np
 import pytest
 
 import fastann
-from fastann import Sequential, metrics
+from fastann import Model, Sequential, metrics
+from fastann.callbacks import EarlyStopping, LambdaCallback
 from fastann.layers import Dense, Input
+from fastann.optimizers import SGD
 from fastann.spec import deserialize, lookup, serialize
 
 KERAS: dict[str, Any] = json.loads((Path(__file__).parent / "oracles" / "keras_decisions.json").read_text())
 ARRAYS = {name: np.array(values) for name, values in KERAS["arrays"].items()}
 BATCHES = [slice(first, last) for first, last in KERAS["batches"]]
 NAMES = sorted(set(KERAS["signatures"]) & set(lookup("metrics")))
+
+EXAMPLES = (
+    "accuracies", "at_thresholds", "auc", "confusion", "correlations", "counts", "f_scores", "focal", "iou", "lookup",
+    "of_loss", "r2_score", "reductions", "regression",
+)  # fmt: skip
 
 
 def identify(case: list[Any]) -> str:
@@ -81,6 +90,32 @@ def test_the_area_is_that_of_scikit_learn_for_many_thresholds() -> None:
     assert recall == pytest.approx(sklearn.recall_score(y, p > 0.5))
 
 
+@pytest.mark.parametrize("module", EXAMPLES)
+def test_examples_in_docstrings(module: str) -> None:
+    found = doctest.testmod(importlib.import_module(f"fastann.metrics.{module}"))
+    assert found.attempted > 0
+    assert found.failed == 0
+
+
+def test_fractions_of_weights_do_not_miss_a_bound() -> None:
+    """All positives are found at the lowest threshold; sums that round to just less than one must not deny it."""
+    rng = np.random.default_rng(5)
+    for _ in range(20):
+        y, p, w = rng.permutation(np.repeat([0, 1], 15)), rng.random(30), rng.random(30)
+        lowest = p >= p[y == 1].min()
+        expected = (w * y)[lowest].sum() / w[lowest].sum()
+        found = metrics.PrecisionAtRecall(1.0, num_thresholds=20001)(y, p, w)
+        assert found == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("weights", [ARRAYS["w"][:, None], np.repeat(ARRAYS["w"][:, None], 4, axis=1)])
+@pytest.mark.parametrize("average", [None, "micro", "macro", "weighted"])
+def test_weights_of_f_scores_may_have_a_column(average: str | None, weights: np.ndarray) -> None:
+    y, p = ARRAYS["several"], ARRAYS["scores"]
+    expected = metrics.F1Score(average, 0.5)(y, p, ARRAYS["w"])
+    np.testing.assert_allclose(metrics.F1Score(average, 0.5)(y, p, weights), expected, rtol=1e-14)
+
+
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
@@ -135,6 +170,26 @@ def classifier(backend: str, *asked: Any) -> tuple[Sequential, np.ndarray, np.nd
     return model, x, y
 
 
+@pytest.mark.parametrize("case", KERAS["trainings"], ids=identify)
+def test_history_of_a_training_is_that_of_keras(case: list[Any], backend: str) -> None:
+    """Counts are of outputs before each step, as in Keras; several numbers have names here and are arrays there."""
+    _, activation, loss, y, asked, weighted, expected = case
+    width = ARRAYS[y].shape[1]
+    model = Sequential([Input((4,)), Dense(5, "tanh"), Dense(width, activation)])
+    made = [[getattr(metrics, name)(**settings) for name, settings in some] for some in (asked, weighted)]
+    model.compile(SGD(0.1), loss, metrics=made[0], weighted_metrics=made[1], backend=backend, precision="float64")
+    model.set_weights([ARRAYS["W"], ARRAYS["b"], ARRAYS[f"W{width}"], np.zeros(width)])
+    found = model.fit(ARRAYS["x"], ARRAYS[y], sample_weight=ARRAYS["row_weights"], **KERAS["fit"]).history
+    keys: set[str] = set()
+    for key, epochs in expected.items():
+        rows = np.reshape(epochs, (len(epochs), -1))
+        names = [key] if rows.shape[1] == 1 else [f"{key}_{place}" for place in range(rows.shape[1])]
+        for name, values in zip(names, rows.T, strict=True):
+            np.testing.assert_allclose(found[name], values, rtol=1e-5, atol=1e-9, err_msg=name)
+        keys |= set(names)
+    assert set(found) == keys
+
+
 def test_models_report_them_beside_others(backend: str, tmp_path: Path) -> None:
     asked = [
         "accuracy",
@@ -163,6 +218,57 @@ def test_a_metric_with_several_numbers_has_a_name_for_each(backend: str) -> None
     expected = metrics.Precision(thresholds=[0.3, 0.6])(y[:, None], model.predict(x, verbose=0))
     np.testing.assert_allclose([logs["precision_0"], logs["precision_1"]], expected)
     assert list(model.fit(x, y, verbose=0).history) == list(logs)
+
+
+def test_one_number_of_a_class_keeps_the_name_and_can_be_monitored(backend: str) -> None:
+    model, x, y = classifier(backend, metrics.F1Score(threshold=0.5))
+    stop = EarlyStopping(monitor="val_f1_score", patience=1)
+    history = model.fit(x, y, epochs=2, verbose=0, validation_split=0.25, callbacks=[stop]).history
+    assert list(history) == ["loss", "f1_score", "val_loss", "val_f1_score"]
+    expected = metrics.F1Score(threshold=0.5)(y[:, None], model.predict(x, verbose=0))
+    np.testing.assert_allclose(model.evaluate(x, y, verbose=0, return_dict=True)["f1_score"], expected.item())
+
+
+def test_a_function_of_whole_batches_sees_one_batch_at_a_time(backend: str) -> None:
+    """The largest error of a batch, averaged over batches as in Keras; it must not depend on how work is grouped."""
+
+    def worst(y_true: np.ndarray, y_pred: np.ndarray) -> Any:
+        return np.abs(y_true - y_pred).max()
+
+    model, x, y = classifier(backend, worst, metrics.AUC(name="auc"))
+    errors = np.abs(y[:, None] - model.predict(x, verbose=0))
+    expected = np.mean([errors[first : first + 16].max() for first in range(0, 60, 16)])
+    logs = model.evaluate(x, y, batch_size=16, verbose=0, return_dict=True)
+    assert logs["worst"] == pytest.approx(expected, rel=1e-6)
+    batches = ((x[first : first + 16], y[first : first + 16]) for first in range(0, 60, 16))
+    assert model.evaluate(batches, verbose=0, return_dict=True) == pytest.approx(logs, rel=1e-6)
+    weights = model.get_weights()
+    runs = []
+    for callbacks in ([], [LambdaCallback(on_train_batch_end=lambda batch, logs: None)]):
+        model, _, _ = classifier(backend, worst, metrics.AUC(name="auc"))
+        model.set_weights(weights)
+        runs.append(model.fit(x, y, batch_size=8, epochs=2, verbose=0, callbacks=callbacks).history)
+    for key, values in runs[0].items():
+        np.testing.assert_allclose(runs[1][key], values, rtol=1e-6)
+
+
+def test_outputs_have_metrics_of_their_own(backend: str) -> None:
+    x, kinds = ARRAYS["x"], ARRAYS["kinds"]
+    switch = kinds[:, :1]
+    entry = Input((4,))
+    model = Model(entry, [Dense(1, "sigmoid", name="a")(entry), Dense(3, "softmax", name="b")(entry)])
+    model.compile(
+        "sgd",
+        ["binary_crossentropy", "categorical_crossentropy"],
+        metrics=[[metrics.AUC(name="auc")], [metrics.F1Score("macro")]],
+        backend=backend,
+    )
+    logs = model.evaluate(x, [switch, kinds], verbose=0, return_dict=True)
+    first, second = model.predict(x, verbose=0)
+    assert logs["a_auc"] == pytest.approx(metrics.AUC()(switch, first), rel=1e-6)
+    assert logs["b_f1_score"] == pytest.approx(metrics.F1Score("macro")(kinds, second), rel=1e-6)
+    history = model.fit(x, [switch, kinds], validation_split=0.25, verbose=0).history
+    assert {"a_auc", "b_f1_score", "val_a_auc", "val_b_f1_score"} <= set(history)
 
 
 def test_shapes_are_refused_before_training() -> None:

@@ -33,6 +33,10 @@ class Metric(ABC):
 
     op: str | None = None
 
+    #: Whether the result may depend on which rows stand in a batch together. Training gives such a metric one batch at
+    #: a time, and many batches at once to one that only adds up what rows contribute, which is faster.
+    by_batch: ClassVar[bool] = True
+
     #: Settings that `get_config` returns besides name and dtype.
     settings: ClassVar[tuple[str, ...]] = ()
 

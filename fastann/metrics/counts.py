@@ -24,6 +24,8 @@ class CountingMetric(Metric):
 
     counts: ClassVar[tuple[str, ...]] = ()
 
+    by_batch = False
+
     def __init__(self, dtype: str | None = None, name: str | None = None) -> None:
         super().__init__(dtype, name)
         self.reset_state()

@@ -107,7 +107,8 @@ class Evaluation:
         self._tally.reset()
         self._model.stop_evaluating = False
         self._callbacks.on_test_begin()
-        with closing(self._pieces.cut(self._batch_by_batch, self._interrupted)) as pieces:
+        every_batch = self._batch_by_batch or self._tally.by_batch
+        with closing(self._pieces.cut(every_batch, self._interrupted)) as pieces:
             for piece in pieces:
                 if self._batch_by_batch:
                     self._callbacks.on_test_batch_begin(piece.done - 1)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from fastann_kernels.backend import Array, Record
+from numpy.typing import NDArray
 
 from fastann.callbacks.base import Logs
 from fastann.training.session import Session
@@ -29,6 +30,7 @@ class Tally:
             entry if entry.streamed else replace(entry, metric=copy.deepcopy(entry.metric)) for entry in session.metrics
         )
         self.needs_outputs = any(not entry.streamed for entry in self._entries)
+        self.by_batch = any(not entry.streamed and entry.metric.by_batch for entry in self._entries)
         self.reset()
 
     def reset(self) -> None:
@@ -64,20 +66,28 @@ class Tally:
         self._weights += record.metric_weights[:steps].sum(axis=0)
         self._rows += int(rows.sum())
 
-    def add_outputs(self, outputs: Array, y: Array, weights: Array | None) -> None:
+    def add_outputs(
+        self, outputs: Array, y: Array, weights: Array | None, batches: NDArray[np.int64] | None = None
+    ) -> None:
         """Count what the network put out for some rows.
 
         Args:
             outputs: (rows, output columns).
             y: (rows, target columns), the rows in the same order.
             weights: (rows, outputs), or None.
+            batches: rows of each of the batches that these are; one by default.
         """
+        ends = np.cumsum([len(y)] if batches is None else batches)
         for entry in self._entries:
             if entry.streamed:
                 continue
             target, prediction = self._unpacked(entry.output, y, outputs)
             weight = weights[:, entry.output] if entry.weighted and weights is not None else None
-            entry.metric.update_state(target, prediction, sample_weight=weight)
+            first = 0
+            for end in ends if entry.metric.by_batch else [len(y)]:
+                rows, first = slice(first, end), end
+                share = None if weight is None else weight[rows]
+                entry.metric.update_state(target[rows], prediction[rows], sample_weight=share)
 
     def logs(self) -> Logs:
         """Return "loss", the losses of single outputs where there are several, and the metrics, as Python floats."""
@@ -109,6 +119,6 @@ class Tally:
 
 def _numbered(key: str, result: Any) -> Logs:
     """Return a result by its name; several numbers, such as one a class, by the name with their places."""
-    if np.ndim(result) == 0:
-        return {key: float(result)}
+    if np.size(result) == 1:
+        return {key: float(np.ravel(result)[0])}
     return {f"{key}_{place}": float(value) for place, value in enumerate(np.ravel(result))}

@@ -239,9 +239,10 @@ class Training:
         taken = record.completed
         tally.add(record, taken)
         if record.outputs is not None and tally.needs_outputs:
-            rows = int(record.rows[:taken].sum())
+            batches = record.rows[:taken]
+            rows = int(batches.sum())
             y, weights = portion.targets()
-            tally.add_outputs(record.outputs[:rows], y[:rows], None if weights is None else weights[:rows])
+            tally.add_outputs(record.outputs[:rows], y[:rows], None if weights is None else weights[:rows], batches)
         if taken == portion.steps:
             if session.scheduled:
                 self._last_rate = session.rate_at(first + taken - 1)

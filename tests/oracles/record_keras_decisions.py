@@ -29,7 +29,7 @@ FUNCTIONS = ("binary_focal_crossentropy", "categorical_focal_crossentropy")
 
 
 def arrays() -> dict[str, np.ndarray]:
-    """Return the inputs by name; twelve rows each."""
+    """Return the inputs by name: twelve rows each, then data and weights for trainings."""
     rng = np.random.default_rng(20240707)
     n, k = 12, 4
     labels = rng.integers(0, k, n)
@@ -44,6 +44,16 @@ def arrays() -> dict[str, np.ndarray]:
         "w": rng.random(n) * 2, "w_wide": rng.random((n, k)),
     }  # fmt: skip
     found["chance"][:3] = 0.0, 1.0, 0.5
+    rows = 40
+    x = rng.standard_normal((rows, 4))
+    noisy = x + 0.8 * rng.standard_normal((rows, 4))
+    found |= {
+        "x": x, "switch": (noisy[:, :1] > 0).astype(int), "kinds": np.eye(3, dtype=int)[noisy[:, :3].argmax(1)],
+        "sums": np.stack([noisy[:, 0] + noisy[:, 1], noisy[:, 2] - noisy[:, 3]], axis=1),
+        "row_weights": rng.random(rows) * 2, "W": rng.standard_normal((4, 5)) / 2, "b": rng.standard_normal(5) / 4,
+        "W1": rng.standard_normal((5, 1)) / 2, "W2": rng.standard_normal((5, 2)) / 2,
+        "W3": rng.standard_normal((5, 3)) / 2,
+    }  # fmt: skip
     return {name: np.round(array, 3) for name, array in found.items()}
 
 
@@ -117,6 +127,49 @@ FUNCTION_CASES: list[tuple[str, dict[str, Any], str, str]] = [
     ("categorical_focal_crossentropy", {"label_smoothing": 0.1}, "one_hot", "shares"),
 ]
 
+#: Name, activation and loss of the output, targets, metrics, weighted metrics; a metric is a class with settings.
+TRAININGS: list[tuple[str, str, str, str, list[Any], list[Any]]] = [
+    (
+        "two classes", "sigmoid", "binary_crossentropy", "switch",
+        [
+            ["AUC", {"name": "auc"}], ["Precision", {}], ["Recall", {"thresholds": [0.3, 0.6]}], ["TruePositives", {}],
+            ["SpecificityAtSensitivity", {"sensitivity": 0.3, "name": "specificity"}], ["BinaryIoU", {"name": "iou"}],
+            ["F1Score", {"average": "micro", "threshold": 0.5}],
+        ],
+        [["AUC", {"name": "weighted_auc", "curve": "PR"}], ["Recall", {"name": "weighted_recall"}]],
+    ),
+    (
+        "three classes", "softmax", "categorical_crossentropy", "kinds",
+        [
+            ["AUC", {"name": "auc", "multi_label": True, "num_labels": 3}], ["F1Score", {}],
+            ["Precision", {"top_k": 2, "name": "top"}], ["Recall", {"class_id": 1, "name": "second"}],
+            ["OneHotMeanIoU", {"num_classes": 3, "name": "iou"}],
+        ],
+        [["FBetaScore", {"average": "macro", "beta": 2.0, "name": "weighted_f2"}]],
+    ),
+    (
+        "numbers", "linear", "mse", "sums",
+        [["R2Score", {}], ["RootMeanSquaredError", {"name": "rmse"}], ["ConcordanceCorrelation", {"axis": 0}]],
+        [["R2Score", {"class_aggregation": None, "name": "weighted_r2"}]],
+    ),
+]  # fmt: skip
+
+FIT = {"batch_size": 7, "epochs": 3, "shuffle": False, "verbose": 0, "validation_split": 0.3}
+
+
+def history(given: dict[str, np.ndarray], training: tuple[str, str, str, str, list[Any], list[Any]]) -> dict[str, Any]:
+    """Return what Keras reports after each epoch of a training with weighted rows."""
+    _, activation, loss, y, asked, weighted = training
+    keras.utils.clear_session()
+    width = given[y].shape[1]
+    hidden, output = keras.layers.Dense(5, "tanh"), keras.layers.Dense(width, activation)
+    model = keras.Sequential([keras.Input((4,)), hidden, output])
+    model.set_weights([given["W"], given["b"], given[f"W{width}"], np.zeros(width)])
+    made = [[getattr(keras.metrics, name)(**settings) for name, settings in some] for some in (asked, weighted)]
+    model.compile(keras.optimizers.SGD(0.1), loss, metrics=made[0], weighted_metrics=made[1])
+    found = model.fit(given["x"], given[y], sample_weight=given["row_weights"], **FIT).history
+    return {key: [plain(value) for value in values] for key, values in found.items()}
+
 
 def main() -> None:
     keras.config.set_floatx("float64")
@@ -142,6 +195,8 @@ def main() -> None:
             [name, settings, y, p, plain(getattr(keras.metrics, name)(given[y], given[p], **settings))]
             for name, settings, y, p in FUNCTION_CASES
         ],
+        "fit": FIT,
+        "trainings": [[*training, history(given, training)] for training in TRAININGS],
         "signatures": {name: signature(getattr(keras.metrics, name)) for name in METRICS + FUNCTIONS},
     }
     target = Path(__file__).with_name("keras_decisions.json")

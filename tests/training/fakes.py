@@ -159,6 +159,7 @@ class LargestError:
 
     op = None
     name = "largest"
+    by_batch = False
 
     def __init__(self) -> None:
         self.value = 0.0
