@@ -1,4 +1,4 @@
-"""One training several times over, with other optimizers or learning rates, from the same weights over the same rows."""
+"""One training several times over with other optimizers or learning rates, from the same weights over the same rows."""
 
 from __future__ import annotations
 

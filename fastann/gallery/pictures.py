@@ -27,7 +27,7 @@ class Picture:
         name: of its file, without the ending.
         title: a heading.
         caption: what it shows and how to read it.
-        call: the line of Python that draws it.
+        call: the lines of Python that draw it, after `import fastann` and `from fastann import plots`.
         draw: makes it.
     """
 
@@ -40,8 +40,8 @@ class Picture:
 
 def _optimizer_paths(shop: Workshop) -> Figure:
     optimizers: dict[str, Optimizer] = {
-        "SGD": SGD(0.02), "momentum": SGD(0.02, momentum=0.8), "RMSprop": RMSprop(0.1), "Adagrad": Adagrad(0.5),
-        "Adam": Adam(0.2),
+        "SGD, rate 0.02": SGD(0.02), "SGD, momentum 0.8, rate 0.02": SGD(0.02, momentum=0.8),
+        "RMSprop, rate 0.1": RMSprop(0.1), "Adagrad, rate 0.8": Adagrad(0.8), "Adam, rate 0.3": Adam(0.3),
     }  # fmt: skip
     target = np.zeros(2)
     steps = 40
@@ -52,9 +52,12 @@ def _optimizer_paths(shop: Workshop) -> Figure:
 def _descent_paths(shop: Workshop) -> Figure:
     x, y = shop.patients
     sizes = {"batch (all 442 rows)": 442, "mini-batch (32 rows)": 32, "stochastic (1 row)": 1}
-    epochs = {442: 25, 32: 5, 1: 1}
+    epochs = {442: 40, 32: 5, 1: 1}
     paths = {name: shop.path(SGD(0.05), x, y, (-0.6, 0.9), epochs[size], size) for name, size in sizes.items()}
-    return plots.descent_paths(paths, mean_square(x, y), sizes)
+    return plots.descent_paths(
+        paths, mean_square(x, y), sizes, axes_names=("slope (weight of body-mass index)", "intercept"),
+        title="Batch, mini-batch and stochastic gradient descent, rate 0.05",
+    )  # fmt: skip
 
 
 def _confusion(shop: Workshop) -> Figure:
@@ -105,14 +108,14 @@ PICTURES: tuple[Picture, ...] = (
         "learning_curves_overfitting", "Learning curves: overfitting",
         "A large network trained for long on 200 digits. The training loss goes to nothing while the validation loss "
         "turns and rises: the network learns the rows by heart.",
-        "plots.learning_curves(history)",
+        "history = model.fit(x, y, epochs=100, validation_data=(x_test, y_test))\nplots.learning_curves(history)",
         lambda shop: plots.learning_curves(shop.overfitted, title="A large network on 200 digits"),
     ),
     Picture(
         "learning_curves_good_fit", "Learning curves: a better fit",
         "A smaller network with dropout on all rows. Both losses level off together; the training loss lies above the "
         "validation loss since dropout is at work in training only.",
-        "plots.learning_curves(history)",
+        "history = model.fit(x, y, epochs=60, validation_data=(x_test, y_test))\nplots.learning_curves(history)",
         lambda shop: plots.learning_curves(shop.regularized, title="A network with dropout on 1,347 digits"),
     ),
     Picture(
@@ -158,18 +161,28 @@ PICTURES: tuple[Picture, ...] = (
     Picture(
         "optimizer_paths", "Optimizers on one surface",
         "Forty updates of each optimizer down a slanting valley, thirty times as steep across as along. Plain "
-        "descent creeps along its floor, momentum swings across it, the others give each weight a step of its own.",
-        "plots.optimizer_paths(paths, surface)", _optimizer_paths,
+        "descent creeps along its floor, momentum swings across it, the others give each weight a step of its own. "
+        "Where ways coincide, the thinner line lies on top.",
+        "path = fastann.callbacks.WeightPath()\nmodel.fit(x, y, epochs=40, callbacks=[path])  # once an optimizer\n"
+        'plots.optimizer_paths({"SGD": path.points, ...}, surface)',
+        _optimizer_paths,
     ),
     Picture(
         "optimizer_curves", "Optimizers on one network",
-        "The same network on the digits, from the same weights, with each optimizer.",
-        "plots.optimizer_curves(histories)", lambda shop: plots.optimizer_curves(shop.by_optimizer),
+        "The same network on the digits, from the same weights and over the same rows, with each optimizer. The rates "
+        "are not tuned: which curve lies lowest says little about the optimizers.",
+        'histories = fastann.compare_optimizers(model, x, y, optimizers={"Adam": Adam(0.001), ...}, epochs=30)\n'
+        "plots.optimizer_curves(histories)",
+        lambda shop: plots.optimizer_curves(shop.by_optimizer),
     ),
     Picture(
         "learning_rate_effect", "The effect of the learning rate",
-        "Too low a rate hardly gets anywhere, a good one learns fast, too high a one throws the weights about.",
-        "plots.learning_rate_effect(histories)", lambda shop: plots.learning_rate_effect(shop.by_learning_rate),
+        "A small network on the diabetes data, all rows an update. Too low a rate hardly gets anywhere, a good one "
+        "learns fast, one that is almost too high first climbs; too high a one throws the weights ever further, until "
+        "the loss is no number any more. The cross is where it leaves the picture.",
+        "histories = fastann.compare_learning_rates(model, x, y, rates=[0.002, 0.1, 0.3, 0.4], epochs=60)\n"
+        "plots.learning_rate_effect(histories)",
+        lambda shop: plots.learning_rate_effect(shop.by_learning_rate),
     ),
     Picture(
         "learning_rate_finder", "Learning-rate range test",
@@ -180,13 +193,19 @@ PICTURES: tuple[Picture, ...] = (
         "descent_paths", "Batch, mini-batch and stochastic descent",
         "Linear regression of the progression of diabetes on body-mass index. Fewer rows an update make the way "
         "noisier, and get near the bottom after fewer rows.",
-        "plots.descent_paths(paths, surface, batch_sizes)", _descent_paths,
+        "path = fastann.callbacks.WeightPath()\n"
+        "model.fit(x, y, batch_size=32, epochs=5, callbacks=[path])  # once a batch size\n"
+        'plots.descent_paths({"mini-batch": path.points, ...}, surface, {"mini-batch": 32, ...})',
+        _descent_paths,
     ),
     Picture(
         "gradient_norms", "Vanishing gradients",
         "Norm of the gradient of each layer of 20, over training. Through sigmoids it shrinks by orders of magnitude "
         "on the way to the first layers and nothing is learnt; batch normalisation and residual connections keep it.",
-        "plots.gradient_norms(norms, accuracies)", _deep,
+        "watch = fastann.callbacks.GradientNorms(x[:256], y[:256])\n"
+        "history = model.fit(x, y, epochs=25, callbacks=[watch])  # once a network\n"
+        'plots.gradient_norms({"ReLU": watch.norms, ...}, {"ReLU": history.history["accuracy"], ...})',
+        _deep,
     ),
     Picture(
         "projections", "The data before and after",
@@ -195,13 +214,13 @@ PICTURES: tuple[Picture, ...] = (
     ),
     Picture(
         "weight_histograms", "Weights of each layer",
-        "How training has spread the weights.",
-        "plots.weight_histograms(model, before)", _weights,
+        "How many weights have which size, before (line) and after training: training has spread them.",
+        "before = model.get_weights()\nmodel.fit(x, y, epochs=30)\nplots.weight_histograms(model, before)", _weights,
     ),
     Picture(
         "confusion_matrix", "Confusion matrix",
         "Which digit is taken for which, on rows that were not trained on.",
-        "plots.confusion_matrix(counts)", _confusion,
+        "counts = fastann.evaluation.confusion_matrix(y, model.predict(x))\nplots.confusion_matrix(counts)", _confusion,
     ),
     Picture(
         "network_diagram", "Network diagram",

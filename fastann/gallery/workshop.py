@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastann import datasets
-from fastann.callbacks import Callback, GradientNorms
+from fastann.callbacks import GradientNorms, WeightPath
 from fastann.callbacks.history import History
+from fastann.comparing import compare_learning_rates, compare_optimizers
 from fastann.gallery.networks import deep_network, digits_network, image_network
 from fastann.layers import Dense, Dropout, Input
 from fastann.models import Model, Sequential
@@ -24,25 +25,6 @@ _SEED = 7
 #: Rows whose mean square is a valley askew to both weights; across, its curvature is 30 times that along.
 VALLEY = np.array([[1.0, 0.4], [-2.2, 5.5]])
 START = (-2.5, 1.0)
-
-
-class WeightPath(Callback):
-    """Note the weights of a model before the first batch and after each one."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.points: list[Array] = []
-
-    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Note where it begins."""
-        self._note()
-
-    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Note where the batch has led."""
-        self._note()
-
-    def _note(self) -> None:
-        self.points.append(np.concatenate([w.ravel() for w in self.model.get_weights()]).astype(np.float64))
 
 
 class Workshop:
@@ -85,6 +67,19 @@ class Workshop:
         """Length and width of the petals of 150 irises in cm; three species."""
         data = datasets.load("iris")
         return data.x[:, 2:].astype(np.float64), data.y
+
+    @cached_property
+    def progressions(self) -> tuple[Array, Array]:
+        """Ten measurements of 442 diabetes patients and how the illness went on; all standardised."""
+        data = datasets.load("diabetes")
+        x, y = data.x.astype(np.float64), data.y.astype(np.float64)
+        return (x - x.mean(axis=0)) / x.std(axis=0), (y - y.mean()) / y.std()
+
+    @cached_property
+    def patients(self) -> tuple[Array, Array]:
+        """The body-mass index alone, beside a column of ones, and how the illness went on."""
+        x, y = self.progressions
+        return np.column_stack([x[:, 2], np.ones(len(x))]), y
 
     # ---- trained models
 
@@ -148,23 +143,22 @@ class Workshop:
         """Histories of one network on the digits with each optimizer."""
         (x, y), _ = self.digits
         optimizers: dict[str, Optimizer] = {
-            "SGD": SGD(0.05), "SGD with momentum 0.9": SGD(0.05, momentum=0.9), "RMSprop": RMSprop(0.001),
-            "Adagrad": Adagrad(0.05), "Adam": Adam(0.001),
+            "SGD, rate 0.05": SGD(0.05), "SGD, momentum 0.9, rate 0.05": SGD(0.05, momentum=0.9),
+            "RMSprop, rate 0.001": RMSprop(0.001), "Adagrad, rate 0.05": Adagrad(0.05), "Adam, rate 0.001": Adam(0.001),
         }  # fmt: skip
-        return {
-            name: self._fitted(digits_network(seed=_SEED), x, y, self._epochs(30), optimizer)
-            for name, optimizer in optimizers.items()
-        }
+        model = digits_network(seed=_SEED)
+        model.compile("sgd", "sparse_categorical_crossentropy", backend=self.backend)
+        return compare_optimizers(model, x, y, optimizers=optimizers, epochs=self._epochs(30))
 
     @cached_property
     def by_learning_rate(self) -> dict[str, History]:
-        """Histories of one network on the digits with learning rates too low, good and too high."""
-        (x, y), _ = self.digits
-        rates = {"0.001 (too low)": 0.001, "0.1 (good)": 0.1, "5 (too high)": 5.0}
-        return {
-            name: self._fitted(digits_network(seed=_SEED), x, y, self._epochs(30), SGD(rate))
-            for name, rate in rates.items()
-        }
+        """Histories of one network on the diabetes data, all rows an update, with rates from too low to too high."""
+        x, y = self.progressions
+        model = Sequential([Input((10,)), Dense(16, "tanh"), Dense(1)], seed=_SEED)
+        model.compile("sgd", "mse", backend=self.backend)
+        rates = {0.002: "too low", 0.1: "good", 0.3: "almost too high", 0.4: "too high"}
+        histories = compare_learning_rates(model, x, y, rates=rates, epochs=self._epochs(60), batch_size=len(x))
+        return {f"rate {rate:g}, {word}": histories[rate] for rate, word in rates.items()}
 
     @cached_property
     def by_depth(self) -> tuple[dict[str, Array], dict[str, list[float]]]:
@@ -191,15 +185,7 @@ class Workshop:
         model.compile(optimizer, "mse", backend=self.backend, precision="float64")
         watch = WeightPath()
         model.fit(x, y, epochs=epochs, batch_size=batch, verbose=0, callbacks=[watch])
-        return np.array(watch.points)
-
-    @cached_property
-    def patients(self) -> tuple[Array, Array]:
-        """Body-mass index of 442 diabetes patients beside a column of ones, and their progression; standardised."""
-        data = datasets.load("diabetes")
-        bmi, progression = data.x[:, 2].astype(np.float64), data.y.astype(np.float64)
-        bmi, progression = ((v - v.mean()) / v.std() for v in (bmi, progression))
-        return np.column_stack([bmi, np.ones(len(bmi))]), progression
+        return watch.points
 
 
 def mean_square(x: Array, y: Array) -> Callable[[Array, Array], Array]:

@@ -61,6 +61,17 @@ def test_paths_are_those_of_gradient_descent(backend: str) -> None:
     assert len(path) == 9
 
 
+def test_rates_go_from_too_low_to_too_high() -> None:
+    histories = Workshop(backend="numba").by_learning_rate
+    assert [name.split(", ")[1] for name in histories] == ["too low", "good", "almost too high", "too high"]
+    low, good, high, too_high = (np.array(history.history["loss"]) for history in histories.values())
+    assert (np.diff(low) < 0).all()
+    assert low[-1] > 1.2 * good[-1]
+    assert high.max() > 1.5 * high[0]
+    assert high[-1] < 0.5
+    assert not np.isfinite(too_high[-1])
+
+
 def test_the_surface_is_the_loss() -> None:
     rng = np.random.default_rng(0)
     x, y, w = rng.normal(size=(9, 2)), rng.normal(size=9), rng.normal(size=(5, 2))

@@ -87,6 +87,17 @@ def test_gradient_norms_are_drawn_by_layer() -> None:
         gradient_norms({"dead": np.zeros((2, 2))})
 
 
+def test_many_gradient_norms_are_drawn_in_two_rows() -> None:
+    runs = {name: np.array([[1e-3, 1.0], [1e-2, 2.0]]) for name in "abcd"}
+    figure = gradient_norms(runs, {name: [0.5] for name in runs})
+    panels = [axes for axes in figure.axes if axes.get_title()]
+    assert [axes.get_title() for axes in panels] == ["a", "b", "c", "d", "training accuracy"]
+    assert len(figure.axes) == 6, "five panels and the colours of the layers"
+    rows = {round(axes.get_position().y0, 1) for axes in panels}
+    assert len(rows) == 2
+    assert figure.get_size_inches()[0] < 13
+
+
 def test_projections_hold_every_row() -> None:
     pytest.importorskip("sklearn")
     x, y = rows()

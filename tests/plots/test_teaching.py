@@ -180,6 +180,43 @@ def test_descent_is_drawn_over_rows_seen() -> None:
     np.testing.assert_array_equal(right.get_lines()[0].get_xdata(), [0, 100, 200])
     np.testing.assert_array_equal(right.get_lines()[1].get_xdata(), [0, 1, 2])
     assert right.get_xlabel().startswith("rows seen")
+    assert {line.get_drawstyle() for line in right.get_lines()} == {"steps-post"}, "it changes at updates only"
+
+
+def test_the_start_of_a_descent_is_in_the_picture() -> None:
+    path = np.array([[1.0, 1.0], [0.5, 0.2], [0.1, 0.1]])
+    figure = plots.descent_paths({"batch": path}, bowl, {"batch": 100}, axes_names=("slope", "intercept"))
+    left, right = figure.axes
+    assert (left.get_xlabel(), left.get_ylabel()) == ("slope", "intercept")
+    (x, y), edges = right.transData.transform((0.0, 5.0)), right.bbox
+    assert edges.x0 < x < edges.x1
+    assert edges.y0 < y < edges.y1
+    assert right.transData.transform((1.0, 5.0))[0] > x
+
+
+def test_ways_of_few_updates_lie_on_top() -> None:
+    many = np.column_stack([np.linspace(1, 0, 400)] * 2)
+    left = plots.descent_paths({"few": many[::100], "many": many}, bowl, {"few": 100, "many": 1}).axes[0]
+    few, many_line = (line for line in left.get_lines() if line.get_label() in ("few", "many"))
+    assert few.get_zorder() > many_line.get_zorder()
+    assert few.get_markevery() == [-1], "a mark at the end alone"
+
+
+@pytest.mark.parametrize(
+    ("surface", "scale"),
+    [
+        (bowl, "log"),
+        (lambda a, b: bowl(a, b) - 1, "linear"),
+        (lambda a, b: bowl(a, b) + 100, "linear"),
+        (lambda a, b: 0 * a, "linear"),
+    ],
+    ids=["ranges widely", "below zero", "hardly changes", "flat"],
+)
+def test_the_loss_is_logarithmic_where_that_helps(surface: Any, scale: str) -> None:
+    left, right = plots.optimizer_paths({"SGD": [[1.0, 1.0], [0.1, 0.1]]}, surface).axes
+    assert right.get_yscale() == scale
+    assert right.get_ylabel() == "loss over all rows" + (" (logarithmic)" if scale == "log" else "")
+    assert len(left.collections) == (surface(np.eye(2), np.eye(2)).any() > 0)
 
 
 @pytest.mark.parametrize(
@@ -189,6 +226,8 @@ def test_descent_is_drawn_over_rows_seen() -> None:
         (lambda: plots.optimizer_paths({"a": [[0, np.nan]]}, bowl), "path 'a' must be finite points"),
         (lambda: plots.optimizer_paths({"a": [0, 1]}, bowl), "path 'a' must be finite points"),
         (lambda: plots.descent_paths({"a": [[0, 1]]}, bowl, {}), "but 'a' is missing"),
+        (lambda: plots.optimizer_paths({"a": [[0, 1]]}, lambda a, b: a * np.nan), "surface must return a finite loss"),
+        (lambda: plots.optimizer_paths({"a": [[0, 1]]}, lambda a, b: np.zeros(2)), r"got shape \(2,\)"),
         (lambda: plots.optimizer_curves({}), "at least one history"),
         (lambda: plots.optimizer_curves({"a": {"loss": [1]}}, "auc"), "'a' has no 'auc'; it has loss"),
     ],
@@ -211,6 +250,28 @@ def test_a_diverged_training_ends_in_a_cross() -> None:
     assert [text.get_text() for text in figure.legends[0].get_texts()] == [
         "learning rate 0.1", "learning rate 10 (diverged)", "learning rate 99 (diverged)",
     ]  # fmt: skip
+
+
+def test_a_diverging_curve_leaves_the_others_visible() -> None:
+    steady, diverging = [1.0, 0.5, 0.2, 0.1], [1.0, 2.0, 200.0, np.inf]
+    axes = plots.learning_rate_effect({"good": {"loss": steady}, "too high": {"loss": diverging}}).axes[0]
+    np.testing.assert_array_equal(axes.get_lines()[1].get_ydata(), diverging[:3])
+    # log 10 lies at log 5 / log 100 of the way from log 2 to log 200
+    epoch = 2 + np.log(5) / np.log(100)
+    np.testing.assert_allclose(axes.get_lines()[2].get_xydata(), [[epoch, 10.0]])
+    low, high = axes.get_ylim()
+    assert high == 10.0
+    assert 0.05 < low < 0.1
+
+
+@pytest.mark.parametrize(
+    ("values", "at"),
+    [([500.0, np.nan], (1.0, 10.0)), ([0.5, 1.0, np.nan], (2.0, 1.0)), ([np.nan, np.nan], (1.0, 1.0))],
+    ids=["above from the start", "within the picture", "never finite"],
+)
+def test_the_cross_is_in_the_picture(values: list[float], at: tuple[float, float]) -> None:
+    axes = plots.learning_rate_effect({"good": {"loss": [1.0, 0.5]}, "bad": {"loss": values}}).axes[0]
+    assert axes.get_lines()[2].get_xydata().tolist() == [list(at)]
 
 
 def test_optimizers_are_compared_by_any_metric() -> None:
