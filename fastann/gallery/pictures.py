@@ -113,8 +113,8 @@ PICTURES: tuple[Picture, ...] = (
     ),
     Picture(
         "learning_curves_good_fit", "Learning curves: a better fit",
-        "A smaller network with dropout on all rows. Both losses level off together; the training loss lies above the "
-        "validation loss since dropout is at work in training only.",
+        "A smaller network with dropout on all rows, its learning rate falling to nothing. Both losses level off "
+        "together; the training loss lies above the validation loss since dropout is at work in training only.",
         "history = model.fit(x, y, epochs=60, validation_data=(x_test, y_test))\nplots.learning_curves(history)",
         lambda shop: plots.learning_curves(shop.regularized, title="A network with dropout on 1,347 digits"),
     ),

@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from fastann.cli.app import app
+from fastann.evaluation import read_curves
 from fastann.gallery import PICTURES, make_gallery
 from fastann.gallery.networks import deep_network
 from fastann.gallery.workshop import START, VALLEY, Workshop, mean_square
@@ -59,6 +60,12 @@ def test_paths_are_those_of_gradient_descent(backend: str) -> None:
         np.testing.assert_allclose(point, w, rtol=1e-10)
         w = w - 0.01 * VALLEY.T @ (VALLEY @ w)
     assert len(path) == 9
+
+
+def test_learning_curves_are_what_their_titles_say() -> None:
+    shop = Workshop(backend="numba")
+    assert read_curves(shop.overfitted).verdict == "overfitting"
+    assert read_curves(shop.regularized).verdict == "good fit"
 
 
 def test_rates_go_from_too_low_to_too_high() -> None:
