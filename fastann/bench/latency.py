@@ -94,7 +94,7 @@ def _ours(case: Case, backend: str) -> Callable[[Any], Any]:
 def _weights(case: Case) -> list[Any]:
     rng = np.random.default_rng(0)
     shapes = [shape for a, b in pairwise(case.widths) for shape in ((a, b), (b,))]
-    return [rng.standard_normal(shape).astype(np.float32) / np.sqrt(shape[0]) for shape in shapes]
+    return [(rng.standard_normal(shape) / np.sqrt(shape[0])).astype(np.float32) for shape in shapes]
 
 
 def _torch(case: Case, name: str) -> Callable[[Any], Any]:

@@ -7,9 +7,9 @@ from typing import Any
 from fastann_kernels.backend import Array
 
 from fastann.errors import NonFiniteLossError
-from fastann.training.evaluation import results, unpacked
+from fastann.training.evaluation import results
 from fastann.training.logs import Tally
-from fastann.training.preparing import with_targets, without_targets
+from fastann.training.preparing import with_targets
 from fastann.training.trainable import Trainable
 from fastann.training.weights import with_class_weights
 
@@ -59,12 +59,6 @@ def test_on_batch(
     if record.outputs is not None and tally.needs_outputs:
         tally.add_outputs(record.outputs, data.y, data.weights)
     return results(tally.logs(), return_dict)
-
-
-def predict_on_batch(model: Trainable, x: Any) -> Any:
-    """Return what the network puts out for each row."""
-    session, data = without_targets(model, x)
-    return unpacked(model, session, session.predict(data.matrix(session.dtype), data.rows))
 
 
 def loss_and_gradients(

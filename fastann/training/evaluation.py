@@ -145,6 +145,15 @@ def predict(
 ) -> Any:
     """Return what the network puts out for each row, (N, *output shape); see `Model.predict`."""
     size, limit, shown = batch_rows(batch_size), optional_count(steps, "steps"), verbosity(verbose)
+    if (
+        shown == 0
+        and callbacks is None
+        and isinstance(x, np.ndarray)
+        and len(x.shape) > 1
+        and 0 < len(x) <= max(size, 64)
+    ):
+        # nobody looks on, and there is one batch: all around the call of the backend would take longer than the call
+        return predict_on_batch(model, x)
     listeners = CallbackList(callbacks)
     made: Pieces
     if is_stream(x):
@@ -193,6 +202,12 @@ def _outputs(
     if interrupt.requested:
         raise KeyboardInterrupt
     return unpacked(model, session, parts[0] if len(parts) == 1 else np.concatenate(parts))
+
+
+def predict_on_batch(model: Trainable, x: Any) -> Any:
+    """Return what the network puts out for each row, all rows as one batch."""
+    session, data = without_targets(model, x)
+    return unpacked(model, session, session.predict(data.matrix(session.dtype), data.rows))
 
 
 def unpacked(model: Trainable, session: Session, packed: Array) -> Any:

@@ -10,9 +10,9 @@ from fastann.callbacks.callback_list import CallbackList
 from fastann.callbacks.history import History
 from fastann.errors import NonFiniteLossError
 from fastann.training.arguments import FitArguments, fit_arguments, verbosity
-from fastann.training.batches import loss_and_gradients, predict_on_batch, test_on_batch, train_on_batch
+from fastann.training.batches import loss_and_gradients, test_on_batch, train_on_batch
 from fastann.training.data import Dataset
-from fastann.training.evaluation import Evaluation, evaluate, predict, row_pieces
+from fastann.training.evaluation import Evaluation, evaluate, predict, predict_on_batch, row_pieces
 from fastann.training.feeds import Feed, Portion, row_feed, stream_feed
 from fastann.training.interrupt import Interrupt
 from fastann.training.logs import Tally

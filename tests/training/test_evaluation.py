@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
+from fastann import Input, Sequential
 from fastann.callbacks import LambdaCallback
+from fastann.layers import BatchNormalization, Dense
 from fastann.training import data as data_module
 from fastann.training import pieces
 from fastann.training import source as source_module
@@ -109,3 +113,42 @@ def test_a_weight_of_zero_everywhere_gives_metrics_of_zero():
     assert tally.empty
     assert np.isnan(tally.logs()["loss"])
     assert tally.logs()["mae"] == 0.0
+
+
+@pytest.mark.parametrize("rows", [1, 7, 64, 65, 200])
+def test_predictions_of_few_rows_are_those_of_many(backend: str, rows: int) -> None:
+    model = Sequential([Input((5,)), Dense(6, "tanh"), BatchNormalization(), Dense(3, "softmax")], seed=1)
+    model.compile(backend=backend, precision="float64")
+    x = np.random.default_rng(0).normal(size=(200, 5))
+    many = model.predict(x, batch_size=200, verbose=0)
+    np.testing.assert_allclose(model.predict(x[:rows], verbose=0), many[:rows], rtol=1e-12)
+    np.testing.assert_allclose(model.predict(x[:rows], verbose=2), many[:rows], rtol=1e-12)
+    whole = (x[:rows] * 10).astype(np.uint8)
+    np.testing.assert_allclose(
+        model.predict(whole, verbose=0), model.predict(whole.astype(float), verbose=0), rtol=1e-12
+    )
+
+
+def test_threads_predict_at_once(backend: str) -> None:
+    model = Sequential([Input((5,)), Dense(16, "relu"), Dense(3)], seed=1)
+    model.compile(backend=backend, precision="float64")
+    x = np.random.default_rng(0).normal(size=(64, 5))
+    expected = model.predict(x, verbose=0)
+
+    def work(first: int) -> bool:
+        return all(
+            np.allclose(model.predict(x[first : first + n], verbose=0), expected[first : first + n], rtol=1e-12)
+            for n in (1, 3, 8)
+            for _ in range(20)
+        )
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(work, range(0, 56, 4)))
+
+
+def test_few_rows_are_checked_as_many_are() -> None:
+    model = Sequential([Input((5,)), Dense(3)], seed=1)
+    with pytest.raises(ValueError, match="x must be finite, got nan in row 0, column 2"):
+        model.predict(np.array([[0, 1, np.nan, 0, 0]]), verbose=0)
+    with pytest.raises(ValueError, match=r"x must have shape \(rows, 5\), got \(1, 4\)"):
+        model.predict(np.zeros((1, 4)), verbose=0)

@@ -29,6 +29,10 @@ _WORK_PER_THREAD = 4e6
 _SMALL_PRODUCT = {"scipy": 1 << 23, "mkl": 1 << 17}
 
 
+#: Rows and multiplications up to which a prediction is made at once, without a team.
+_FEW_ROWS, _FEW_MULTIPLICATIONS = 64, 1 << 18
+
+
 @dataclass
 class Data:
     """Rows on the host with their addresses; the arrays are kept alive, not copied."""
@@ -85,6 +89,25 @@ class Workspace:
         self.buffers = (*(np.empty(capacity * n, dtype) for n in columns.values()), workspace)
 
 
+class Once:
+    """What one thread needs to predict a few rows, made at its first call."""
+
+    def __init__(self, executor: NumbaExecutor) -> None:
+        program = executor.program
+        workspace = Workspace(executor, _FEW_ROWS)
+        self.buffers = workspace.buffers
+        self.arguments = np.zeros(I.ARGUMENTS, np.int64)
+        self.arguments[[I.MODE, I.SMALL, I.RULE, I.FLAGS, I.X_COLUMNS, I.CAPACITY, I.MEMBERS, I.COLLECT]] = (
+            I.PREDICT, executor._small, executor.plan.rule, executor.plan.flags, program.input_columns, _FEW_ROWS, 1, 1,
+        )  # fmt: skip
+        self.barrier = np.zeros(1, np.int64)
+        self.calls = np.zeros(CALL_SIZE, np.int64)
+        self.shared = np.empty(executor.plan.shared, executor.dtype)
+        losses, metrics = len(program.losses), len(program.metrics)
+        parts, sums, totals = (np.zeros((1, 1, n)) for n in (losses + 1, metrics, metrics))
+        self.results = (np.zeros(1), parts, sums, totals)
+
+
 class NumbaExecutor:
     """One program in one precision on the CPU; see `fastann_kernels.backend.Executor`.
 
@@ -135,12 +158,32 @@ class NumbaExecutor:
         return self._run(call, state, self._no_gradients)
 
     def predict(self, state: State, x: Array, batch_size: int) -> Array:
+        if 0 < len(x) <= _FEW_ROWS and len(x) * self.program.multiplications <= _FEW_MULTIPLICATIONS:
+            return self._predict_at_once(state, x)
         data = self.put_data(x)
         arguments = self._arguments(I.PREDICT, data, min(batch_size, data.rows))
         members = self._members(int(arguments[I.BATCH]))
         call = Call(arguments, data.rows, _NO_ORDER, _NO_ROWS, _NO_PENALTIES, True, members)
         outputs = self._run(call, state, self._no_gradients).outputs
         assert outputs is not None
+        return outputs
+
+    def _predict_at_once(self, state: State, x: Array) -> Array:
+        """Return what `predict` does for a few rows, where allocating and holding BLAS would be most of the time.
+
+        BLAS takes one thread for products this small by itself.
+        """
+        once: Once | None = getattr(self._local, "once", None)
+        if once is None:
+            once = self._local.once = Once(self)
+        arguments = once.arguments
+        arguments[I.N_ROWS] = arguments[I.BATCH] = len(x)
+        arguments[I.X_ADDRESS], arguments[I.X_IS_BYTES] = _address(x), x.dtype == np.uint8
+        outputs = np.empty((len(x), self.program.output_columns), self.dtype)
+        I.run(
+            0, once.barrier, arguments, self._tables, _NO_ORDER, _NO_ROWS, _NO_PENALTIES, state.params,
+            self._no_gradients, state.slots, once.buffers, once.shared, once.calls, *once.results, outputs,
+        )  # fmt: skip
         return outputs
 
     def gradients(
