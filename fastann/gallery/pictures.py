@@ -63,7 +63,7 @@ def _descent_paths(shop: Workshop) -> Figure:
 def _confusion(shop: Workshop) -> Figure:
     _, (x, y) = shop.digits
     counts = confusion_matrix(y, shop.classifier.predict(x, verbose=0))
-    return plots.confusion_matrix(counts, title="Digits: 450 rows that were not trained on")
+    return plots.confusion_matrix(counts, title="Digits that were not trained on")
 
 
 def _dense_activations(shop: Workshop) -> Figure:
@@ -116,7 +116,9 @@ PICTURES: tuple[Picture, ...] = (
         "A smaller network with dropout on all rows, its learning rate falling to nothing. Both losses level off "
         "together; the training loss lies above the validation loss since dropout is at work in training only.",
         "history = model.fit(x, y, epochs=60, validation_data=(x_test, y_test))\nplots.learning_curves(history)",
-        lambda shop: plots.learning_curves(shop.regularized, title="A network with dropout on 1,347 digits"),
+        lambda shop: plots.learning_curves(
+            shop.regularized, title=f"A network with dropout on {len(shop.digits[0][0]):,} digits"
+        ),
     ),
     Picture(
         "activation_functions", "Activation functions",
