@@ -145,13 +145,8 @@ def predict(
 ) -> Any:
     """Return what the network puts out for each row, (N, *output shape); see `Model.predict`."""
     size, limit, shown = batch_rows(batch_size), optional_count(steps, "steps"), verbosity(verbose)
-    if (
-        shown == 0
-        and callbacks is None
-        and isinstance(x, np.ndarray)
-        and len(x.shape) > 1
-        and 0 < len(x) <= max(size, 64)
-    ):
+    unwatched = shown == 0 and callbacks is None and limit is None
+    if unwatched and isinstance(x, np.ndarray) and len(x.shape) > 1 and 0 < len(x) <= max(size, 64):
         # nobody looks on, and there is one batch: all around the call of the backend would take longer than the call
         return predict_on_batch(model, x)
     listeners = CallbackList(callbacks)
