@@ -168,6 +168,7 @@ ONE_SIDED = {
         "broadcasting": "loops that repeat short axes; jax.numpy broadcasts",
         "calls": "how an instruction reads the buffers of the epoch loop; JAX hands it arrays",
         "compiling": "the settings that every jitted kernel shares",
+        "early": "imports Numba without scipy.linalg",
         "elementary": "exp and tanh that vectorise; XLA has its own",
         "layout": "where values lie in the buffers; XLA decides that",
         "operations": "instructions compiled on their own, called by address; JAX traces them",

@@ -8,6 +8,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
+from fastann_kernels.numba_backend import early  # before whatever else imports Numba
 from fastann_kernels.numba_backend.executor import NumbaExecutor
 from fastann_kernels.program import Program
 

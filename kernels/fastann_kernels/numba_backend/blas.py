@@ -18,8 +18,10 @@ import llvmlite.binding
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import get_cython_function_address, intrinsic
+from numba.extending import intrinsic
 from threadpoolctl import ThreadpoolController
+
+from fastann_kernels.numba_backend.early import published_by_scipy
 
 SYMBOLS = {"float32": "fastann_sgemm", "float64": "fastann_dgemm"}
 PROVIDERS = ("mkl", "scipy")
@@ -53,7 +55,12 @@ def bind() -> str:
 
 
 def _scipy_address(routine: str) -> int:
-    return int(get_cython_function_address("scipy.linalg.cython_blas", routine))
+    """Return the address of a routine that scipy publishes for Cython."""
+    published = published_by_scipy().__pyx_capi__[routine]
+    name, pointer = ctypes.pythonapi.PyCapsule_GetName, ctypes.pythonapi.PyCapsule_GetPointer
+    name.restype, name.argtypes = ctypes.c_char_p, [ctypes.py_object]
+    pointer.restype, pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
+    return int(pointer(published, name(published)))
 
 
 def _mkl() -> dict[str, int] | None:
