@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import signal
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -90,6 +91,15 @@ def test_the_average_is_that_of_adam() -> None:
     np.testing.assert_array_equal(finder.smoothed(losses, 0.0), losses)
 
 
+@pytest.fixture
+def python_handler() -> Iterator[None]:
+    """Have Python's own handler for SIGINT: a process in the background may have been told to ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("python_handler")
 @pytest.mark.parametrize("what", ["ctrl-c", "error"])
 def test_an_end_midway_leaves_the_model_alone(what: str, backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
     model = network(backend, "adam")
