@@ -40,10 +40,9 @@ class Perceptron(EpochByEpoch):
         return float(self.model.loss_)
 
     def _begin(self, x: np.ndarray, y: np.ndarray) -> None:
-        """Let the model allocate its state with one step, and put the first weights in place of what came of it."""
+        """Let the model allocate its state with an epoch, and put the first weights in place of what came of it."""
         assert self.first is not None
-        rows = max(self.case.batch_size, 32)
-        self.model.fit(x[:rows], y[:rows])
+        self.model.fit(x, y)
         self.model.coefs_ = [kernel.copy() for kernel in self.first[::2]]
         self.model.intercepts_ = [bias.copy() for bias in self.first[1::2]]
         del self.model._optimizer
