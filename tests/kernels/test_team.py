@@ -5,7 +5,7 @@ from __future__ import annotations
 import _thread
 import signal
 import threading
-import time
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 if "numba" not in available_backends():
     pytest.skip("numba is not installed", allow_module_level=True)
 
+import numba
 from fastann_kernels.numba_backend.executor import NumbaExecutor
-from fastann_kernels.numba_backend.team import Team, threads_allowed
+from fastann_kernels.numba_backend.team import Team, meet, threads_allowed, wait_for_all
 
 ROWS, BATCH = 45, 11  # the last batch has one row: fewer than there are members
 
@@ -157,29 +158,67 @@ def test_the_size_of_a_team_may_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
     assert threads_allowed() >= 1
 
 
+@numba.njit(nogil=True)
+def _meet(counter: Any, size: int) -> bool:
+    """Come together, work, and come together again."""
+    if not meet(counter, size):
+        return False
+    wait_for_all(counter, size)
+    return True
+
+
 def test_a_team_grows() -> None:
     team = Team()
     for size in (1, 2, 4, 3):
-        arrived = []
-        assert team.run(lambda member, size=size, arrived=arrived: arrived.append(member) or size, size) == size
+        barrier, arrived = np.zeros(1, np.int64), []
+
+        def call(member: int, size: int = size, barrier: Any = barrier, arrived: list[int] = arrived) -> int:
+            arrived.append(member)
+            assert _meet(barrier, size)
+            return size
+
+        assert team.run(call, size, barrier) == size
         assert sorted(arrived) == list(range(size))
 
 
-def test_an_interrupt_waits_for_the_team() -> None:
-    team, done = Team(), []
+def test_an_interrupt_before_the_work_sends_the_team_home() -> None:
+    team, barrier, found = Team(), np.zeros(1, np.int64), SimpleQueue[bool]()
 
-    def call(member: int) -> int:
+    def call(member: int) -> None:
         if member == 0:
-            _thread.interrupt_main()
-        time.sleep(0.2)
-        done.append(member)
-        return member
+            raise KeyboardInterrupt
+        found.put(_meet(barrier, 3))
 
+    with pytest.raises(KeyboardInterrupt):
+        team.run(call, 3, barrier)
+    assert [found.get(timeout=10), found.get(timeout=10)] == [False, False]
+    barrier = np.zeros(1, np.int64)
+    assert team.run(lambda member: _meet(barrier, 3), 3, barrier) is True
+
+
+def test_a_member_that_fails_keeps_nobody_waiting() -> None:
+    team, barrier = Team(), np.zeros(1, np.int64)
+
+    def call(member: int) -> bool:
+        if member == 1:
+            raise MemoryError("no room")
+        return bool(_meet(barrier, 3))
+
+    with pytest.raises(MemoryError, match="no room"):
+        team.run(call, 3, barrier)
+
+
+def _train_for_ever() -> None:
+    while True:
+        _train(2)
+
+
+def test_a_signal_during_the_work_is_raised_after_it() -> None:
+    threading.Timer(0.05, _thread.interrupt_main).start()
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job may ignore the signal
     try:
         with pytest.raises(KeyboardInterrupt):
-            team.run(call, 2)
+            _train_for_ever()
     finally:
         signal.signal(signal.SIGINT, before)
-    assert sorted(done) == [0, 1]
-    assert team.run(lambda member: member + 5, 2) == 5
+    np.testing.assert_array_equal(_train(2)[0].params, _train(2)[0].params)

@@ -22,8 +22,8 @@ _NO_ORDER = np.zeros(0, np.int64)
 _NO_ROWS = np.zeros((0, 0))
 _NO_PENALTIES = np.zeros((0, 2))
 
-#: Floating-point operations a step that make one more thread worth while: about 30 microseconds of one core.
-_WORK_PER_THREAD = 4e6
+#: Floating-point operations a step that make one more thread worth while: about 15 microseconds of one core.
+_WORK_PER_THREAD = 1.5e6
 
 #: Multiplications up to which the kernel for small matrices beats the library (measured for a row of layer sizes).
 _SMALL_PRODUCT = {"scipy": 1 << 23, "mkl": 1 << 17}
@@ -248,7 +248,7 @@ class NumbaExecutor:
             )  # fmt: skip
 
         with single_threaded_blas():
-            completed = int(team.run(work, call.members))
+            completed = int(team.run(work, call.members, barrier))
         if arguments[I.MODE] == I.EVALUATE:
             weights = self.plan.loss_numbers[:, N_WEIGHT]
             together = parts.sum(axis=0)

@@ -25,7 +25,7 @@ from fastann_kernels.numba_backend.dense import dense, dense_backward
 from fastann_kernels.numba_backend.dropout import dropout, dropout_backward, stream_key, threefry
 from fastann_kernels.numba_backend.elementary import copy, fill
 from fastann_kernels.numba_backend.metrics import metric
-from fastann_kernels.numba_backend.team import wait_for_all
+from fastann_kernels.numba_backend.team import meet, wait_for_all
 from fastann_kernels.numba_backend.updates import CLIP_FLAGS, clip, gather_gradients, penalty, update
 from fastann_kernels.numba_backend.vectors import gather_rows
 from fastann_kernels.program import LOSSES
@@ -377,7 +377,8 @@ def _make_run(digest: str) -> Any:
         member, barrier, arguments, tables, order, coefficients, penalties, params, grads, slots, buffers, shared, call,
         losses, parts, sums, totals, collected,
     ):  # fmt: skip
-        """Run one team member's share of every batch until the rows are used up; return how many steps were completed.
+        """Run one team member's share of every batch until the rows are used up; return how many steps were completed,
+        or -1 if the team did not come together.
 
         Args:
             member: 0 .. members - 1; barrier: int64[1]; arguments: the integers named at the head of this file.
@@ -391,6 +392,8 @@ def _make_run(digest: str) -> Any:
         digest  # noqa: B018
         loss_numbers, tensors, spans = tables[3], tables[9], tables[10]
         mode, members = arguments[MODE], arguments[MEMBERS]
+        if not meet(barrier, members):
+            return -1
         own_grads = grads[member] if mode <= GRADIENTS else grads[0]
         visited = order.size if arguments[ORDERED] else arguments[N_ROWS]
         steps = (visited + arguments[BATCH] - 1) // arguments[BATCH]
@@ -418,6 +421,8 @@ def _make_run(digest: str) -> Any:
             if members > 1 and penalties.any():
                 wait_for_all(barrier, members)
             _update(member, barrier, arguments, tensors, spans, coefficients[step], penalties, params, grads, slots)
+            wait_for_all(barrier, members)
+        if mode > GRADIENTS:
             wait_for_all(barrier, members)
         return steps
 

@@ -149,8 +149,8 @@ def _binary_logits(y, stride, z, p, width, weights, positions, smoothing, scale,
 
 
 @lean
-def _binary_logits_single(y, stride, z, p, smoothing, scale, delta):
-    """As above for one column and no weights: one flat loop that vectorises."""
+def _binary_logits_single(y, z, p, smoothing, scale, delta):
+    """As above for one column, contiguous targets and no weights: one flat loop that vectorises."""
     total = 0.0
     zero, one = like(z, 0), like(z, 1)
     keep, half, slope = like(z, 1 - smoothing), like(z, 0.5 * smoothing), like(z, scale)
@@ -158,10 +158,10 @@ def _binary_logits_single(y, stride, z, p, smoothing, scale, delta):
         x = z[r]
         e = exp(-abs(x))
         p[r] = (one if x >= zero else e) / (one + e)
-        total += (x if x > zero else zero * x) - x * (y[r * stride] * keep + half) + log1p_unit(e)
+        total += (x if x > zero else zero * x) - x * (y[r] * keep + half) + log1p_unit(e)
     if delta.size:
         for r in range(z.size):
-            delta[r] += slope * (p[r] - (y[r * stride] * keep + half))
+            delta[r] += slope * (p[r] - (y[r] * keep + half))
     return total
 
 
@@ -295,8 +295,8 @@ def loss(op, from_logits, y, stride, z, p, width, weights, positions, factor, sm
         weights: a weight a sample, or empty. factor: Huber's threshold. top: scratch of one number a row.
     """
     if from_logits and op == BINARY:
-        if width == 1 and positions == 1 and weights.size == 0:
-            return _binary_logits_single(y, stride, z, p, smoothing, scale, delta)
+        if width == 1 and positions == 1 and stride == 1 and weights.size == 0:
+            return _binary_logits_single(y, z, p, smoothing, scale, delta)
         return _binary_logits(y, stride, z, p, width, weights, positions, smoothing, scale, delta)
     if from_logits:
         return _softmax_logits(op == SPARSE, y, stride, z, p, width, weights, positions, smoothing, scale, delta, top)

@@ -1,4 +1,4 @@
-"""Threads that run one program together: a barrier for jitted code, and the pool that calls it.
+"""Threads that run one program together: a barrier for jitted code, and the threads that wait for work.
 
 A team splits each batch by rows and the flat parameter vector by stretches, with two barriers a step and BLAS at one
 thread, so that there is never a second pool of spinning threads beside it. The threads are Python's own; jitted code
@@ -10,20 +10,25 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from queue import SimpleQueue
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
+from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
 from fastann_kernels.numba_backend.compiling import lean
 
 #: Rounds of a barrier spent looking before the thread offers its core to others.
 _PATIENCE = 4000
+
+#: What the counter of a barrier is set to where the work is not to begin; no count of arrivals comes near it.
+ABANDONED = 1 << 60
 
 
 @intrinsic
@@ -61,16 +66,29 @@ def _offer_core(typingctx: Any) -> Any:
 
 
 @lean
-def wait_for_all(counter, size):
-    """Return once every thread of the team has come here; counter is int64[1], 0 when the run begins."""
-    if size == 1:
-        return
-    goal = (_arrive(counter) // size + 1) * size
+def _wait_until(counter, goal):
+    """Return once the counter has reached its goal."""
     looks = 0
     while _look(counter) < goal:
         looks += 1
         if looks > _PATIENCE:
             _offer_core()
+
+
+@lean
+def wait_for_all(counter, size):
+    """Return once every thread of the team has come here; counter is int64[1], 0 when the run begins."""
+    if size > 1:
+        _wait_until(counter, (_arrive(counter) // size + 1) * size)
+
+
+@lean
+def meet(counter, size):
+    """Wait for the whole team before the work begins; return False if it is not to begin."""
+    if size > 1:
+        _arrive(counter)
+        _wait_until(counter, size)
+    return _look(counter) < ABANDONED
 
 
 def threads_allowed() -> int:
@@ -92,8 +110,8 @@ def threads_allowed() -> int:
 class Team:
     """Threads for jitted calls that wait for one another; a forked child starts threads of its own.
 
-    One of them leads: it alone hands out work, so teams follow one another, and a signal that interrupts the calling
-    thread cannot leave a team with a member missing.
+    The calling thread is member 0. The others sleep between calls; waking them is all that a call costs. Teams of
+    several calling threads follow one another.
     """
 
     def __init__(self) -> None:
@@ -101,35 +119,54 @@ class Team:
 
     def forget(self) -> None:
         """Drop the threads: a forked child has none of its parent's."""
-        self._leader: ThreadPoolExecutor | None = None
-        self._members: ThreadPoolExecutor | None = None
-        self._size = 0
+        self._lock = threading.Lock()
+        self._inboxes: list[SimpleQueue[Any]] = []
 
-    def run(self, call: Callable[[int], Any], size: int) -> Any:
+    def run(self, call: Callable[[int], Any], size: int, barrier: NDArray[np.int64]) -> Any:
         """Call call(0), ..., call(size - 1), all at the same time, and return what call(0) returned.
 
-        An interrupt is raised once the calls have ended.
+        Each call begins with `meet`, and call(0) ends no sooner than the others have done their work. An exception
+        before that meeting, an interrupt of the calling thread among them, sends all members home and is raised.
+
+        Args:
+            call: takes the number of a member.
+            size: of the team.
+            barrier: int64[1], 0; the counter of `meet` and `wait_for_all`.
         """
         if size == 1:
             return call(0)
-        if self._leader is None:
-            self._leader = ThreadPoolExecutor(1, thread_name_prefix="fastann-leader")
-        whole = self._leader.submit(self._lead, call, size)
-        try:
-            return whole.result()
-        except BaseException:
-            wait([whole])
-            raise
-
-    def _lead(self, call: Callable[[int], Any], size: int) -> Any:
-        if self._members is None or self._size < size - 1:
-            self._size = size - 1
-            self._members = ThreadPoolExecutor(self._size, thread_name_prefix="fastann")
-        others = [self._members.submit(call, member) for member in range(1, size)]
-        result = call(0)
-        for other in others:
-            other.result()
+        failures: list[BaseException] = []
+        with self._lock:
+            try:
+                for member in range(1, size):
+                    self._inbox(member).put((call, member, barrier, failures))
+                result = call(0)
+            except BaseException:
+                barrier[0] = ABANDONED
+                raise
+        if failures:
+            raise failures[0]
         return result
+
+    def _inbox(self, member: int) -> SimpleQueue[Any]:
+        """Return where member 1, 2, ... finds its work, after starting its thread if it is the first time."""
+        if member > len(self._inboxes):
+            inbox: SimpleQueue[Any] = SimpleQueue()
+            threading.Thread(target=_serve, args=(inbox,), name=f"fastann-{member}", daemon=True).start()
+            self._inboxes.append(inbox)
+        return self._inboxes[member - 1]
+
+
+def _serve(inbox: SimpleQueue[Any]) -> None:
+    """Do the calls that come, for ever; one that fails keeps the rest of its team from waiting for it."""
+    while True:
+        call, member, barrier, failures = inbox.get()
+        try:
+            call(member)
+        except BaseException as error:  # raised by the thread that called
+            failures.append(error)
+            barrier[0] = ABANDONED
+        del call, barrier, failures  # nothing is kept alive while waiting
 
 
 class SingleThreadedBlas:

@@ -226,6 +226,9 @@ class _Gather(_Writer):
         """Write a loop over rows; that of a later row is fetched while one is copied."""
         builder = self.builder
         last = builder.sub(rows, self.constant(1))
+        step = self.constant(self.lanes)
+        whole = builder.mul(builder.sdiv(width, step), step)
+        rest = self.mask(builder.sub(width, whole))
         kind = ir.FunctionType(ir.VoidType(), [ir.IntType(8).as_pointer(), _SHORT, _SHORT, _SHORT])
         prefetch = cgutils.get_or_insert_function(self.module, kind, "llvm.prefetch.p0")
         with cgutils.for_range_slice(builder, self.constant(0), rows, self.constant(1), _INT) as (row, _):
@@ -238,11 +241,11 @@ class _Gather(_Writer):
                 builder.call(prefetch, [address, *(ir.Constant(_SHORT, n) for n in (0, 3, 1))])
             source = builder.mul(builder.load(builder.gep(order, [row])), columns)
             target = builder.mul(row, width)
-            step = self.constant(self.lanes)
-            with cgutils.for_range_slice(builder, self.constant(0), width, step, _INT) as (first, _):
-                mask = self.mask(builder.sub(width, first))
-                value = self.load(x, builder.add(source, first), mask)
-                self.store(value, out, builder.add(target, first), mask)
+            with cgutils.for_range_slice(builder, self.constant(0), whole, step, _INT) as (first, _):
+                value = self.load(x, builder.add(source, first), self.full)
+                self.store(value, out, builder.add(target, first), self.full)
+            value = self.load(x, builder.add(source, whole), rest)
+            self.store(value, out, builder.add(target, whole), rest)
         builder.ret_void()
 
 
