@@ -64,7 +64,9 @@ def throughput(
     network: Networks = None,
     batch: Batches = None,
     backend: Backends = None,
-    precision: Annotated[list[str] | None, typer.Option(help="float32 or float64; repeatable.")] = None,
+    precision: Annotated[
+        list[str] | None, typer.Option(help="float32, float64, tensorfloat32 or bfloat16; repeatable.")
+    ] = None,
     seconds: Seconds = 0.5,
 ) -> None:
     """Samples, steps and arithmetic a second against batch size."""

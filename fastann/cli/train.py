@@ -31,7 +31,7 @@ def train(
         float | None, typer.Option(help="The optimizer's own default if left out.", show_default=False)
     ] = None,
     backend: Annotated[str, typer.Option(help="auto, numba or jax.")] = "auto",
-    precision: Annotated[str, typer.Option(help="float32 or float64.")] = "float32",
+    precision: Annotated[str, typer.Option(help="float32, float64, tensorfloat32 or bfloat16.")] = "float32",
     seed: Annotated[int, typer.Option(min=0, help="Decides split, first weights, order and dropout.")] = 0,
     test: Annotated[float, typer.Option(help="Fraction of the rows to test on.")] = 0.2,
     validation: Annotated[float, typer.Option(help="Fraction of the other rows to validate on; 0 for none.")] = 0.1,

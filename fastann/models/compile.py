@@ -57,7 +57,7 @@ class CompileSpec:
         metrics: in the order of `History`.
         loss_keys: names in `History` of each output's own loss; none for a single output.
         backend: "auto" or a name of `fastann_kernels.backend.BACKENDS`.
-        precision: "float32" or "float64".
+        precision: one of `fastann_kernels.backend.PRECISIONS`.
         on_nonfinite: "raise" or "ignore".
     """
 

@@ -97,7 +97,10 @@ class Model(ConnectedNetwork):
             metrics: names or objects of `fastann.metrics`; "accuracy" is the kind that fits loss and shapes.
             weighted_metrics: metrics in which `sample_weight` and `class_weight` count.
             backend: "numba", "jax", or "auto", which `explain_backend` explains.
-            precision: "float32" or "float64", of weights, data and arithmetic.
+            precision: "float32" or "float64", of weights, data and arithmetic. Two more keep all that in float32 but
+                for the factors of matrix products and convolutions, forward and backward: "bfloat16" rounds them, for
+                a multiple of the speed on hardware that multiplies such numbers, and "tensorfloat32" allows TF32 where
+                a GPU has it and is float32 elsewhere. "float32" is never rounded, on no device.
             on_nonfinite: "raise" to stop at a loss that is NaN or infinite, "ignore" to go on.
 
         Raises:

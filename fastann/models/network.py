@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from fastann_kernels.backend import Choice, HostState
+from fastann_kernels.backend import Choice, HostState, storage_dtype
 from fastann_kernels.program import Parameter
 from numpy.typing import NDArray
 
@@ -99,7 +99,7 @@ class Network:
 
     def get_weights(self) -> list[Array]:
         """Return copies of all weights, layer by layer: [kernel, bias, kernel, bias], in the model's precision."""
-        dtype = np.dtype(self.compile_spec.precision)
+        dtype = storage_dtype(self.compile_spec.precision)
         return [array.astype(dtype, copy=False) for array in flat.split(self._params(), self.parameters)]
 
     def set_weights(self, weights: Any) -> None:

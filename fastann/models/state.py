@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from fastann_kernels.backend import HostState
+from fastann_kernels.backend import HostState, storage_dtype
 from fastann_kernels.program import Program
 from numpy.typing import NDArray
 
@@ -193,4 +193,4 @@ class ModelState:
         return self.session
 
     def _host(self, params: Array, program: Program, spec: CompileSpec) -> HostState:
-        return with_slots(params.astype(spec.precision), program.update, self._slots)
+        return with_slots(params.astype(storage_dtype(spec.precision)), program.update, self._slots)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
+from fastann_kernels.backend import storage_dtype
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -52,7 +54,7 @@ def _sources(model: ConnectedNetwork, name: str) -> list[str]:
 
 
 def _totals(model: ConnectedNetwork) -> list[str]:
-    bytes_each = 8 if model.compile_spec.precision == "float64" else 4
+    bytes_each = storage_dtype(model.compile_spec.precision).itemsize
     trainable = fixed = 0
     for parameter in model.parameters if model.built else ():
         trainable += parameter.size if parameter.trainable else 0

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from fastann_kernels.backend import Array, Executor, HostState, Record, Steps, get_backend
+from fastann_kernels.backend import Array, Executor, HostState, Record, Steps, get_backend, storage_dtype
 from numpy.typing import NDArray
 
 from fastann.random import root_key
@@ -77,7 +77,7 @@ class Session:
     Args:
         program: what to run.
         backend: "numba" or "jax".
-        precision: "float32" or "float64".
+        precision: one of `fastann_kernels.backend.PRECISIONS`.
         host: the state to start from.
         seed: of the order of rows and of dropout.
         optimizer: None for a model that is not to be trained.
@@ -116,7 +116,7 @@ class Session:
         self.program = program
         self.backend = backend
         self.precision = precision
-        self.dtype: np.dtype[Any] = np.dtype(precision)
+        self.dtype = storage_dtype(precision)
         self.executor = get_backend(backend).executor(program, precision) if executor is None else executor
         self.seed = seed
         self.key = root_key(seed)

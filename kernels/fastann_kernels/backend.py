@@ -17,7 +17,7 @@ from fastann_kernels.program import Program
 Array = NDArray[Any]
 
 BACKENDS = ("numba", "jax")
-PRECISIONS = ("float32", "float64")
+PRECISIONS = ("float32", "float64", "tensorfloat32", "bfloat16")
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class HostState:
 
 
 class Executor(Protocol):
-    """One program, ready to run in one precision.
+    """One program, ready to run in one precision; its dtype is `storage_dtype(precision)`.
 
     States and data sets are the backend's own objects: arrays on the host for Numba, on the device for JAX. A state
     that went into `train` must not be used afterwards; use the one that came out.
@@ -123,10 +123,27 @@ class Backend(Protocol):
     name: str
 
     def executor(self, program: Program, precision: str = "float32") -> Executor:
-        """Prepare `program`; raises `UnsupportedProgram` if it needs what this backend cannot do."""
+        """Prepare `program`; raises `UnsupportedProgram` if it, or the precision, needs what this backend cannot do."""
 
     def describe(self) -> dict[str, Any]:
         """Return versions, devices, threads and libraries, for `fastann info`."""
+
+
+def storage_dtype(precision: str) -> np.dtype[Any]:
+    """Return the type that weights, optimizer state, data, losses and sums have in a precision.
+
+    "tensorfloat32" and "bfloat16" say how the factors of matrix products and convolutions may be rounded; what is
+    stored and added up stays float32.
+
+    >>> storage_dtype("bfloat16")
+    dtype('float32')
+
+    Raises:
+        ValueError: there is no such precision.
+    """
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision must be one of {', '.join(map(repr, PRECISIONS))}, got {precision!r}.")
+    return np.dtype("float64" if precision == "float64" else "float32")
 
 
 class UnsupportedProgram(ValueError):

@@ -111,7 +111,7 @@ def test_a_schedule_decides_the_learning_rate() -> None:
         ({"metrics": [MeanSquaredError(name="loss")]}, ValueError, "got 'loss'"),
         ({"backend": "torch"}, ValueError, "backend must be one of 'auto', 'numba', 'jax', got 'torch'"),
         ({"backend": None}, ValueError, "backend must be one of"),
-        ({"precision": "float16"}, ValueError, "precision must be one of 'float32', 'float64', got 'float16'"),
+        ({"precision": "float16"}, ValueError, "precision must be one of .*'bfloat16', got 'float16'"),
         ({"on_nonfinite": "stop"}, ValueError, "on_nonfinite must be one of 'raise', 'ignore', got 'stop'"),
     ],
 )

@@ -18,12 +18,14 @@ class Context:
 
     Attributes:
         key: that of the step; None where nothing is trained.
+        precision: of matrix products and convolutions, one of `fastann_kernels.backend.PRECISIONS`.
         shape: of the output of the instruction at work, rows included.
         added: what instructions add to the loss of the batch.
         updates: new values of parameters that no gradient changes, by their number.
     """
 
     key: Key | None = None
+    precision: str = "float32"
     shape: tuple[int, ...] = ()
     added: list[Array] = field(default_factory=list)
     updates: dict[int, Array] = field(default_factory=dict)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import jax
 from jax import lax
 
 from fastann_kernels.jax_backend.context import Context
+from fastann_kernels.jax_backend.precisions import hardware_precision, rounded
 from fastann_kernels.program import Instruction
 
 Array = jax.Array
+Convolution = Callable[[Array, Array], Array]
 
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
 
@@ -29,18 +32,42 @@ def windows(
 
 
 def convolve(i: Instruction, x: Array, kernel: Array, groups: int, context: Context) -> Array:
-    """Return the convolution without bias; HIGHEST is true float32, see `dense.matmul`."""
-    return lax.conv_general_dilated(
-        x,
-        kernel,
+    """Return the convolution without bias; see `precisions`."""
+    # factors of bfloat16 are exact in TF32, so that this may be used for their products
+    tensors = "tensorfloat32" if context.precision == "bfloat16" else context.precision
+    convolution = partial(
+        lax.conv_general_dilated,
         window_strides=(int(i.get("stride_h", 1)), int(i.get("stride_w", 1))),
         padding=windows(i, x.shape, context.shape, (kernel.shape[0], kernel.shape[1])),
         rhs_dilation=(int(i.get("dilation_h", 1)), int(i.get("dilation_w", 1))),
         dimension_numbers=_LAYOUT,
         feature_group_count=groups,
-        precision=lax.Precision.HIGHEST,
+        precision=hardware_precision(tensors),
         preferred_element_type=x.dtype,
     )
+    return bfloat16_convolve(convolution, x, kernel) if context.precision == "bfloat16" else convolution(x, kernel)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def bfloat16_convolve(convolution: Convolution, x: Array, kernel: Array) -> Array:
+    """Return a convolution of factors rounded to bfloat16; so are those of its derivatives.
+
+    They stay float32 numbers: cuDNN has no algorithm for many convolutions of bfloat16 arrays.
+    """
+    return convolution(rounded(x), rounded(kernel))
+
+
+def _forward(convolution: Convolution, x: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
+    kept = rounded(x), rounded(kernel)
+    return convolution(*kept), kept
+
+
+def _backward(convolution: Convolution, kept: tuple[Array, Array], delta: Array) -> tuple[Array, Array]:
+    dx, dkernel = jax.vjp(convolution, *kept)[1](rounded(delta))
+    return dx, dkernel
+
+
+bfloat16_convolve.defvjp(_forward, _backward)
 
 
 def conv2d(i: Instruction, inputs: Sequence[Array], tensors: Sequence[Array], context: Context) -> Array:

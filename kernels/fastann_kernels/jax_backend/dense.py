@@ -3,23 +3,62 @@
 from __future__ import annotations
 
 import jax
+import jax.numpy as jnp
 from jax import lax
 
 from fastann_kernels.jax_backend.activations import activate
+from fastann_kernels.jax_backend.precisions import hardware_precision
 
 Array = jax.Array
+Axes = tuple[tuple[int, ...], tuple[int, ...]]
 
 
-def matmul(x: Array, W: Array) -> Array:
-    """Return x @ W, (..., I) by (I, O), accumulated and returned in the dtype of `x`.
-
-    HIGHEST asks for true float32 where the hardware would round the factors (TF32 on NVIDIA, bfloat16 on TPU).
-    """
+def matmul(x: Array, W: Array, precision: str = "float32") -> Array:
+    """Return x @ W, (..., I) by (I, O), accumulated and returned in the dtype of `x`; see `precisions`."""
+    if precision == "bfloat16":
+        return bfloat16_matmul(x, W)
     axes = (((x.ndim - 1,), (0,)), ((), ()))
-    return lax.dot_general(x, W, axes, precision=lax.Precision.HIGHEST, preferred_element_type=x.dtype)
+    return lax.dot_general(x, W, axes, precision=hardware_precision(precision), preferred_element_type=x.dtype)
 
 
-def dense(x: Array, W: Array, b: Array | None, activation: str = "linear", alpha: float = 0.0) -> Array:
+def dense(
+    x: Array,
+    W: Array,
+    b: Array | None,
+    activation: str = "linear",
+    alpha: float = 0.0,
+    precision: str = "float32",
+) -> Array:
     """Return f(x @ W + b): x (..., I), W (I, O), b (O,) or None."""
-    z = matmul(x, W)
+    z = matmul(x, W, precision)
     return activate(activation, z if b is None else z + b, alpha)
+
+
+def _product(a: Array, b: Array, contracted: Axes) -> Array:
+    """Multiply bfloat16 factors into float32."""
+    return lax.dot_general(a, b, (contracted, ((), ())), preferred_element_type=jnp.float32)
+
+
+@jax.custom_vjp
+def bfloat16_matmul(x: Array, W: Array) -> Array:
+    """Return x @ W with both factors rounded to bfloat16, products added up in float32; so are dx and dW.
+
+    JAX's own derivative would multiply the float32 delta, and round dx and dW.
+    """
+    return _forward(x, W)[0]
+
+
+def _forward(x: Array, W: Array) -> tuple[Array, tuple[Array, Array]]:
+    x, W = x.astype(jnp.bfloat16), W.astype(jnp.bfloat16)
+    return _product(x, W, ((x.ndim - 1,), (0,))), (x, W)
+
+
+def _backward(kept: tuple[Array, Array], delta: Array) -> tuple[Array, Array]:
+    """dx = delta @ W.T;  dW = x.T @ delta"""
+    x, W = kept
+    delta = delta.astype(jnp.bfloat16)
+    rows = tuple(range(x.ndim - 1))
+    return _product(delta, W, ((x.ndim - 1,), (1,))), _product(x, delta, (rows, rows))
+
+
+bfloat16_matmul.defvjp(_forward, _backward)

@@ -14,7 +14,7 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from fastann_kernels.backend import PRECISIONS, Array, HostState, Record, Steps, UnsupportedProgram
+from fastann_kernels.backend import Array, HostState, Record, Steps, UnsupportedProgram, storage_dtype
 from fastann_kernels.jax_backend import activations, interpreter, losses, metrics, operations, updates
 from fastann_kernels.jax_backend.interpreter import Data, Outcome, State
 from fastann_kernels.program import Program
@@ -33,7 +33,7 @@ class JaxExecutor:
     def __init__(self, program: Program, precision: str) -> None:
         self.program = program
         self.precision = precision
-        self.dtype = np.dtype(precision)
+        self.dtype = storage_dtype(precision)
         self.traces: Counter[str] = Counter()
         sizes = ("rows", "batch_size", "collect")
         self._train = self._compile(interpreter.train, sizes)
@@ -144,7 +144,7 @@ class JaxExecutor:
 
         def traced(**arguments: Any) -> Any:
             self.traces[function.__name__] += 1
-            return function(self.program, **arguments)
+            return function(self.program, self.precision, **arguments)
 
         return jax.jit(traced, static_argnames=static, donate_argnames=donated)
 
@@ -213,8 +213,7 @@ class JaxBackend:
 
     def executor(self, program: Program, precision: str = "float32") -> JaxExecutor:
         """Prepare `program`; the same program in the same precision gives the same executor, already compiled."""
-        if precision not in PRECISIONS:
-            raise ValueError(f"precision must be one of {', '.join(map(repr, PRECISIONS))}, got {precision!r}.")
+        storage_dtype(precision)
         return _executor(program, precision)
 
     def describe(self) -> dict[str, Any]:

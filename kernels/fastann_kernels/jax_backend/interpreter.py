@@ -131,11 +131,17 @@ def penalty(program: Program, tensors: Tensors, penalties: Array) -> Array:
 
 
 def batch_loss(
-    tensors: Tensors, program: Program, data: Data, penalties: Array, key: Key | None, collect: bool
+    tensors: Tensors,
+    program: Program,
+    precision: str,
+    data: Data,
+    penalties: Array,
+    key: Key | None,
+    collect: bool,
 ) -> tuple[Array, tuple[Outcome, dict[int, Array]]]:
     """Return the loss of one batch, which is what is differentiated, everything that is recorded of it, and new values
     of parameters that no gradient changes, by their number."""
-    dtype, context = penalties.dtype, Context(key)
+    dtype, context = penalties.dtype, Context(key, precision)
     values = forward(program, tensors, data.x, context, dtype)
     parts = [_part(loss, values, data) for loss in program.losses]
     total = penalty(program, tensors, penalties)
@@ -150,12 +156,13 @@ def batch_loss(
 
 
 def loss_and_gradient(
-    program: Program, params: Array, data: Data, penalties: Array, key: Key | None
+    program: Program, precision: str, params: Array, data: Data, penalties: Array, key: Key | None
 ) -> tuple[Array, Array]:
     """Return loss and gradient (P,) of `data` as one batch; `key` is that of the run, or None for no dropout."""
     step_key = None if key is None else fold_in(key, 0)
     tensors = split(program, params)
-    (loss, _), grads = jax.value_and_grad(batch_loss, has_aux=True)(tensors, program, data, penalties, step_key, False)
+    differentiated = jax.value_and_grad(batch_loss, has_aux=True)
+    (loss, _), grads = differentiated(tensors, program, precision, data, penalties, step_key, False)
     return loss, join(program, grads, params.dtype)
 
 
@@ -198,6 +205,7 @@ def _rows_first(collected: Array | None) -> Array | None:
 
 def train(
     program: Program,
+    precision: str,
     rows: int,
     batch_size: int,
     collect: bool,
@@ -224,7 +232,7 @@ def train(
         tensors, slots = carry
         batch = take(data, order, k * batch_size, size)
         step_key = fold_in(key, first_step + k.astype(jnp.uint32))
-        (_, (outcome, moved)), grads = gradient(tensors, program, batch, penalties, step_key, collect)
+        (_, (outcome, moved)), grads = gradient(tensors, program, precision, batch, penalties, step_key, collect)
         row = lax.dynamic_index_in_dim(coefficients, k, keepdims=False)
         tensors, slots = update(rule, program.parameters, tensors, slots, grads, row)
         return (tuple(moved.get(p, tensor) for p, tensor in enumerate(tensors)), slots), outcome
@@ -237,22 +245,30 @@ def train(
     return State(join(program, tensors, dtype), moved), outcome
 
 
-def evaluate(program: Program, batch_size: int, collect: bool, params: Array, data: Data, penalties: Array) -> Outcome:
+def evaluate(
+    program: Program,
+    precision: str,
+    batch_size: int,
+    collect: bool,
+    params: Array,
+    data: Data,
+    penalties: Array,
+) -> Outcome:
     """Run every row forward in order, without dropout."""
     tensors = split(program, params)
 
     def step(carry: None, k: Array, size: int) -> tuple[None, Outcome]:
         batch = take(data, None, k * batch_size, size)
-        return None, batch_loss(tensors, program, batch, penalties, None, collect)[1][0]
+        return None, batch_loss(tensors, program, precision, batch, penalties, None, collect)[1][0]
 
     return over_batches(step, None, data.x.shape[0], batch_size)[1]
 
 
-def predict(program: Program, params: Array, x: Array) -> Array:
+def predict(program: Program, precision: str, params: Array, x: Array) -> Array:
     """Return (batches, B, output columns) for x (batches, B, input columns), one batch at a time."""
     tensors = split(program, params)
 
     def batch(rows: Array) -> Array:
-        return outputs(program, forward(program, tensors, rows, Context(), params.dtype))
+        return outputs(program, forward(program, tensors, rows, Context(precision=precision), params.dtype))
 
     return batch(x[0])[None] if x.shape[0] == 1 else lax.map(batch, x)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fastann_kernels.backend import PRECISIONS, Array, HostState, Record, Steps, UnsupportedProgram
+from fastann_kernels.backend import Array, HostState, Record, Steps, UnsupportedProgram, storage_dtype
 from fastann_kernels.numba_backend import blas
 from fastann_kernels.numba_backend import interpreter as I
 from fastann_kernels.numba_backend.announce import compile_for
@@ -119,7 +119,7 @@ class NumbaExecutor:
         self._small = _SMALL_PRODUCT[blas.bind()]
         self.program = program
         self.precision = precision
-        self.dtype = np.dtype(precision)
+        self.dtype = storage_dtype(precision)
         self.plan = make_plan(program)
         self._local = threading.local()
         self._tables = (*self.plan.tables, addresses(program, self.dtype))
@@ -287,8 +287,9 @@ def _address(array: Array | None) -> int:
 
 
 def _check(program: Program, precision: str) -> None:
-    if precision not in PRECISIONS:
-        raise ValueError(f"precision must be one of {', '.join(map(repr, PRECISIONS))}, got {precision!r}.")
+    storage_dtype(precision)
+    if precision == "bfloat16":
+        raise UnsupportedProgram("the Numba backend has no products of bfloat16; use backend='jax', or 'float32'.")
     if any(loss.op == "callable" for loss in program.losses):
         raise UnsupportedProgram(
             "the Numba backend cannot differentiate a Python function as a loss; "
