@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from fastann_kernels.backend import Array, HostState, Record, Steps, UnsupportedProgram, storage_dtype
 from fastann_kernels.jax_backend import activations, interpreter, losses, metrics, operations, updates
 from fastann_kernels.jax_backend.interpreter import Data, Outcome, State
+from fastann_kernels.jax_backend.placing import place
 from fastann_kernels.program import Program
 
 #: Batches that `predict` runs in one call; the rest runs one by one, so that two compilations serve any length.
@@ -58,12 +59,12 @@ class JaxExecutor:
     def put_data(self, x: Array, y: Array | None = None, weights: Array | None = None) -> Data:
         """Bring a data set to the device, uint8 as it is. On a CPU arrays are shared where that is possible.
 
-        So the arrays must keep their contents as long as the data set is in use.
+        So the arrays must keep their contents as long as the data set is in use. See `placing`.
         """
         y = np.zeros((len(x), 0), self.dtype) if y is None else self._array(y)
         with self._settings():
-            shares = None if weights is None else jax.device_put(self._array(weights))
-            return Data(jax.device_put(self._inputs(x)), jax.device_put(y), shares)
+            shares = None if weights is None else place(self._array(weights))
+            return Data(place(self._inputs(x)), place(y), shares)
 
     def train(self, state: State, data: Data, steps: Steps) -> tuple[State, Record]:
         """Run the steps and return the new state with the record."""
