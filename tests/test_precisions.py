@@ -88,7 +88,7 @@ def products_of_training(name: str, precision: str) -> list[Any]:
     data = executor.put_data(x.reshape(256, -1), y[:, None].astype(np.float32))
     state = executor.put_state(state_for(program, np.zeros(program.parameter_count)))
     arguments = executor._arguments(data, steps_for(program, 256, 32))
-    epoch = partial(interpreter.train, program, precision, 256, 32, False)
+    epoch = partial(interpreter.train, program, precision, 256, 32, False, 1)
     traced = jax.make_jaxpr(lambda state, arguments: epoch(state, **arguments))(state, arguments)
     return [e for e in equations(traced.jaxpr) if e.primitive.name in ("dot_general", "conv_general_dilated")]
 

@@ -149,7 +149,10 @@ class Training:
         self._feed = feed
         self._every_batch = callbacks.wants_batches("train")
         self._handles_nonfinite = callbacks.overrides("on_nonfinite_loss")
-        self._pace = make_pace(session.backend, session.program, feed.batch_size, feed.longest, self._every_batch)
+        self._pace = make_pace(
+            session.backend, session.program, feed.batch_size, feed.longest, self._every_batch,
+            session.step_seconds.get(feed.batch_size),
+        )  # fmt: skip
         self._tally = Tally(session)
         self._last_rate = 0.0
         self._validation = validation
@@ -171,6 +174,8 @@ class Training:
                 if self._interrupt.requested:
                     raise KeyboardInterrupt
         finally:
+            if self._pace.measured is not None:
+                self._session.step_seconds[self._feed.batch_size] = self._pace.measured
             self._feed.close()
             self._progress.close()
         return history

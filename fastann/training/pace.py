@@ -14,7 +14,14 @@ COMPILED_CALL, SLOWEST = 1.0, 3e10
 
 
 class Pace(Protocol):
-    """Decides the length of calls from the length of those before."""
+    """Decides the length of calls from the length of those before.
+
+    Attributes:
+        measured: seconds of a step, if the next run of `fit` should know them.
+    """
+
+    @property
+    def measured(self) -> float | None: ...
 
     def steps(self, remaining: int) -> int:
         """Return the steps of the next call, of `remaining` in the epoch."""
@@ -26,12 +33,19 @@ class Pace(Protocol):
         """Learn that an epoch is over."""
 
 
-def make_pace(backend: str, program: Program, batch_size: int, epoch_steps: int, every_batch: bool) -> Pace:
-    """Return the pace for a backend; `every_batch` asks for calls of one step."""
+def make_pace(
+    backend: str,
+    program: Program,
+    batch_size: int,
+    epoch_steps: int,
+    every_batch: bool,
+    measured: float | None = None,
+) -> Pace:
+    """Return the pace for a backend; `every_batch` asks for calls of one step, `measured` is of an earlier run."""
     if every_batch:
         return SingleSteps()
     if backend == "jax":
-        return CompiledPace(epoch_steps, step_seconds(program, batch_size))
+        return CompiledPace(epoch_steps, step_seconds(program, batch_size) if measured is None else measured)
     return GrowingPace(max(1, min(16, int(LONG / step_seconds(program, batch_size)))))
 
 
@@ -42,6 +56,8 @@ def step_seconds(program: Program, batch_size: int) -> float:
 
 class SingleSteps:
     """One step a call."""
+
+    measured = None
 
     def steps(self, remaining: int) -> int:
         return 1
@@ -59,6 +75,8 @@ class GrowingPace:
     Args:
         first: steps of the first call.
     """
+
+    measured = None
 
     def __init__(self, first: int = 16) -> None:
         self._steps = first
@@ -88,7 +106,7 @@ class CompiledPace:
         self._epoch_steps = epoch_steps
         self._steps = self._wanted(step_seconds)
         self._known: set[int] = set()
-        self._measured: float | None = None
+        self.measured: float | None = None
 
     def steps(self, remaining: int) -> int:
         return min(self._steps, remaining)
@@ -96,14 +114,14 @@ class CompiledPace:
     def report(self, steps: int, seconds: float) -> None:
         if steps in self._known:  # the first call of a length compiles
             seconds /= steps
-            self._measured = seconds if self._measured is None else min(seconds, self._measured)
+            self.measured = seconds if self.measured is None else min(seconds, self.measured)
         self._known.add(steps)
 
     def end_epoch(self) -> None:
         """Change the number of steps only if it is far off: every change costs a compile."""
-        if self._measured is None:
+        if self.measured is None:
             return
-        wanted = self._wanted(self._measured)
+        wanted = self._wanted(self.measured)
         if wanted >= 4 * self._steps or 4 * wanted <= self._steps:
             self._steps = wanted
 

@@ -92,6 +92,7 @@ class Session:
 
     Attributes:
         changed: `stamp` of the last change of the parameters.
+        step_seconds: what a step took in earlier runs of `fit`, by batch size, for the pace of the next.
     """
 
     def __init__(
@@ -125,6 +126,7 @@ class Session:
         self.metrics = tuple(metrics)
         self.loss_keys = tuple(loss_keys)
         self.changed = 0
+        self.step_seconds: dict[int, float] = {}
         self.on_nonfinite = on_nonfinite
         self.iterations = iterations
         self.epochs_trained = epochs_trained

@@ -97,6 +97,21 @@ def test_an_epoch_is_the_loop_it_stands_for(rng, rows, batch_size):
     assert record.completed == len(record.losses) == -(-rows // batch_size)
 
 
+@pytest.mark.parametrize("unroll", [2, 16])
+def test_steps_may_share_a_turn_of_the_loop(rng, unroll):
+    data, params, program = (rng.normal(size=(22, 3)), rng.normal(size=(22, 1)), None), rng.normal(size=4), linear()
+    steps = steps_for(program, 22, 4, numbers=STEEP)
+    expected, record = trained(program, params, data, steps)
+    executor, state, on_device = started(program, params, data)
+    executor.unroll, plain = unroll, executor.unroll
+    try:
+        state, found = executor.train(state, on_device, steps)
+    finally:
+        executor.unroll = plain
+    np.testing.assert_allclose(executor.get_state(state).params, expected, rtol=1e-14)
+    np.testing.assert_allclose(found.losses, record.losses, rtol=1e-14)
+
+
 def test_no_order_is_the_order_of_the_rows(rng):
     data, params, program = (rng.normal(size=(11, 3)), rng.normal(size=(11, 1)), None), rng.normal(size=4), linear()
     steps = replace(steps_for(program, 11, 4, numbers=STEEP), order=np.arange(11))

@@ -90,6 +90,14 @@ def test_each_backend_has_its_pace(backend, every_batch, kind):
     assert isinstance(make_pace(backend, linear_program(), 32, 10, every_batch), kind)
 
 
+def test_what_an_earlier_run_measured_is_no_guess():
+    pace = CompiledPace(1000, 0.01)
+    play(pace, 1000, 1e-5, epochs=2, compile_seconds=3.0)
+    assert pace.measured == pytest.approx(1e-5)
+    again = make_pace("jax", linear_program(), 10**9, 1000, False, pace.measured)
+    assert play(again, 1000, 1e-5) == [[1000]]
+
+
 def test_the_first_call_of_a_large_network_is_a_single_step():
     assert make_pace("numba", linear_program(), 10**9, 100, False).steps(100) == 1
     assert make_pace("numba", linear_program(), 32, 100, False).steps(100) == 16

@@ -20,6 +20,10 @@ from fastann_kernels.jax_backend.interpreter import Data, Outcome, State
 from fastann_kernels.jax_backend.placing import place
 from fastann_kernels.program import Program
 
+#: Steps in one turn of the loop over an epoch, by platform; 1 elsewhere. On a CPU more are slower (measured); on a GPU
+#: a turn costs some microseconds beside its steps, and `python -m fastann.bench.gpu unroll` shows what pays.
+UNROLL = {"gpu": 4}
+
 #: Batches that `predict` runs in one call; the rest runs one by one, so that two compilations serve any length.
 PREDICT_GROUP = 64
 
@@ -28,7 +32,7 @@ class JaxExecutor:
     """One program in one precision; see `fastann_kernels.backend.Executor`.
 
     A function is compiled once for each number of rows it visits, batch size and set of flags; all else is an argument.
-    `traces` counts the compilations by name.
+    `traces` counts the compilations by name; `unroll` is how many steps of a training make one turn of its loop.
     """
 
     def __init__(self, program: Program, precision: str) -> None:
@@ -36,10 +40,11 @@ class JaxExecutor:
         self.precision = precision
         self.dtype = storage_dtype(precision)
         self.traces: Counter[str] = Counter()
+        self.unroll = UNROLL.get(jax.default_backend(), 1)
         sizes = ("rows", "batch_size", "collect")
-        self._train = self._compile(interpreter.train, sizes)
+        self._train = self._compile(interpreter.train, (*sizes, "unroll"))
         # In place means half the memory, and no state to come back to after a non-finite loss.
-        self._train_in_place = self._compile(interpreter.train, sizes, donated=("state",))
+        self._train_in_place = self._compile(interpreter.train, (*sizes, "unroll"), donated=("state",))
         self._evaluate = self._compile(interpreter.evaluate, sizes[1:])
         self._predict = self._compile(interpreter.predict)
         self._gradients = self._compile(interpreter.loss_and_gradient)
@@ -179,7 +184,7 @@ class JaxExecutor:
     ) -> tuple[State, Outcome]:
         """Train on the first `rows` rows of the order and wait for the result."""
         size, collect = min(steps.batch_size, rows), steps.collect_outputs
-        new, outcome = run(state=state, rows=rows, batch_size=size, collect=collect, **arguments)
+        new, outcome = run(state=state, rows=rows, batch_size=size, collect=collect, unroll=self.unroll, **arguments)
         for array in new:
             array.block_until_ready()
         return new, jax.device_get(outcome)

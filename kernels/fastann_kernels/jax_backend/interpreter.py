@@ -177,18 +177,24 @@ def take(data: Data, order: Array | None, start: Array, size: int) -> Data:
 
 
 def over_batches(
-    step: Callable[[Carry, Array, int], tuple[Carry, Outcome]], carry: Carry, rows: int, batch_size: int
+    step: Callable[[Carry, Array, int], tuple[Carry, Outcome]],
+    carry: Carry,
+    rows: int,
+    batch_size: int,
+    unroll: int = 1,
 ) -> tuple[Carry, Outcome]:
     """Run step(carry, number of the step, its rows) over `rows` rows; the last step may be short.
 
-    Full batches are one scan, a short one is a step of its own in the same trace, and so is a lone batch.
+    Full batches are one scan, `unroll` of them a turn of its loop; a short one is a step of its own in the same trace,
+    and so is a lone batch.
     """
     full, rest = divmod(rows, batch_size)
     if (full, rest) == (1, 0):
         full, rest = 0, batch_size
     stretches: list[Outcome] = []
     if full:
-        carry, many = lax.scan(lambda c, k: step(c, k, batch_size), carry, jnp.arange(full, dtype=jnp.int32))
+        numbers = jnp.arange(full, dtype=jnp.int32)
+        carry, many = lax.scan(lambda c, k: step(c, k, batch_size), carry, numbers, unroll=min(unroll, full))
         stretches.append(many._replace(outputs=_rows_first(many.outputs)))
     if rest:
         carry, one = step(carry, jnp.asarray(full, jnp.int32), rest)
@@ -209,6 +215,7 @@ def train(
     rows: int,
     batch_size: int,
     collect: bool,
+    unroll: int,
     state: State,
     data: Data,
     order: Array | None,
@@ -239,7 +246,7 @@ def train(
 
     by_slot = [split(program, state.slots[s]) for s in range(len(rule.slots))]
     slots = tuple(tuple(tensors[i] for tensors in by_slot) for i in range(len(program.parameters)))
-    (tensors, slots), outcome = over_batches(step, (split(program, state.params), slots), rows, batch_size)
+    (tensors, slots), outcome = over_batches(step, (split(program, state.params), slots), rows, batch_size, unroll)
     vectors = [join(program, [own[s] for own in slots], dtype) for s in range(len(rule.slots))]
     moved = jnp.stack(vectors) if vectors else state.slots
     return State(join(program, tensors, dtype), moved), outcome

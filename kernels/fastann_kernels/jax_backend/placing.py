@@ -47,15 +47,20 @@ def place(values: Array) -> jax.Array:
     """Return C-contiguous `values` on the default device; see `Executor.put_data` for what may be shared."""
     on_cpu = jax.default_backend() == "cpu"
     if not on_cpu or values.nbytes < LARGE or values.ctypes.data % ALIGNMENT == 0:
-        return jax.device_put(values)
+        return _put(values)
     owner = _owner(values)
     known = _copies.get(id(owner))
     if known is not None and known.owner() is owner and _same(known.host, values):
         return known.placed
     host = aligned_copy(values)
-    placed = jax.device_put(host)
+    placed = _put(host)
     if owner.nbytes == values.nbytes and not isinstance(owner, np.memmap):
         _keep(owner, host, placed)
+    return placed
+
+
+def _put(values: Array) -> jax.Array:
+    placed: jax.Array = jax.device_put(values)
     return placed
 
 
