@@ -156,7 +156,9 @@ def _document(data: bytes, what: str) -> dict[str, Any]:
 def _check_training(training: Any, what: str) -> None:
     counters = ("seed", "iterations", "epochs_trained", "slots")
     limits = dict.fromkeys(counters, 2**63) | {"seed": 2**64, "slots": _MAX_SLOTS + 1}
-    if not isinstance(training, dict) or set(training) != {*counters, "learning_rate"}:
+    # what only some optimizers ask for
+    given = set(training) - {"run", "last_rate"} if isinstance(training, dict) else set()
+    if given != {*counters, "learning_rate"}:
         raise ModelFileError(f"{what}: the training state must give {', '.join(counters)} and learning_rate.")
     for name in counters:
         value = training[name]
@@ -164,9 +166,12 @@ def _check_training(training: Any, what: str) -> None:
             raise ModelFileError(
                 f"{what}: {name} must be a whole number below {limits[name]}, got {shorten(repr(value))}."
             )
-    rate = training["learning_rate"]
-    if rate is not None and (type(rate) not in (int, float) or not (rate >= 0 and isfinite(rate))):
-        raise ModelFileError(f"{what}: learning_rate must be a finite number or null, got {shorten(repr(rate))}.")
+    for name in ("learning_rate", "last_rate"):
+        rate = training.get(name)
+        if rate is not None and (type(rate) not in (int, float) or not (rate >= 0 and isfinite(rate))):
+            raise ModelFileError(f"{what}: {name} must be a finite number or null, got {shorten(repr(rate))}.")
+    if not isinstance(training.get("run", {}), dict):
+        raise ModelFileError(f"{what}: run must be an object, got {shorten(repr(training['run']))}.")
 
 
 def _build(document: Mapping[str, Any]) -> Model:

@@ -186,7 +186,8 @@ class Network:
         """Return what a resumed training needs beside the weights.
 
         The keys are seed, iterations, epochs_trained, learning_rate (None where a schedule decides) and slots
-        (float[S, P], or None where there are none).
+        (float[S, P], or None where there are none); run and last_rate where the optimizer asks what the last `fit` and
+        the last update were.
         """
         return self._live.export(self.compile_spec)
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fastann.models.weights import with_slots
 from fastann.random import check_seed
+from fastann.schedules import Run
 from fastann.spec import bounded, whole
 from fastann.training.rates import LearningRate
 from fastann.training.session import Session, stamp
@@ -37,6 +38,8 @@ class ModelState:
         self._iterations = 0
         self._epochs_trained = 0
         self._rate: float | None = None
+        self._run: Run | None = None
+        self._last_rate: float | None = None
         self._changed = 0
 
     def __getstate__(self) -> dict[str, Any]:
@@ -55,6 +58,8 @@ class ModelState:
             "_iterations": session.iterations,
             "_epochs_trained": session.epochs_trained,
             "_rate": rate,
+            "_run": session.run,
+            "_last_rate": session.last_rate,
             "_changed": session.changed,
         }
 
@@ -105,6 +110,7 @@ class ModelState:
         """Let the optimizer start anew; weights and the number of epochs, on which orders depend, stay."""
         self.release()
         self._slots, self._iterations, self._rate = None, 0, None
+        self._run = self._last_rate = None
 
     # ---- counters
 
@@ -139,20 +145,28 @@ class ModelState:
     def _rates(self, spec: CompileSpec) -> LearningRate:
         if spec.optimizer is None:
             raise ValueError("the model has no optimizer; compile it first.")
-        return LearningRate(spec.optimizer.learning_rate, self._rate)
+        return LearningRate(spec.optimizer.learning_rate, self._rate, self._run)
 
     # ---- as data
 
     def export(self, spec: CompileSpec) -> dict[str, Any]:
-        """Return seed, counters, learning rate (None where a schedule decides) and slots (None if there are none)."""
+        """Return seed, counters, learning rate (None where a schedule decides) and slots (None if there are none).
+
+        Where something asks for them, also run, the last `fit` as a schedule in epochs knows it, and last_rate.
+        """
         scheduled = spec.optimizer is None or callable(spec.optimizer.learning_rate)
         slots = self.slots
+        run, last_rate = (
+            (self._run, self._last_rate) if self.session is None else (self.session.run, self.session.last_rate)
+        )
         return {
             "seed": self.seed,
             "iterations": self.iterations,
             "epochs_trained": self.epochs_trained,
             "learning_rate": None if scheduled else self.learning_rate(spec),
             "slots": None if slots is None or len(slots) == 0 else slots.copy(),
+            **({} if run is None else {"run": run.get_config()}),
+            **({} if last_rate is None else {"last_rate": last_rate}),
         }
 
     def restore(self, state: Mapping[str, Any], expected_slots: tuple[int, int]) -> None:
@@ -164,9 +178,12 @@ class ModelState:
         iterations, epochs = (whole(state[name], name) for name in ("iterations", "epochs_trained"))
         rate = state.get("learning_rate")
         rate = None if rate is None else bounded(rate, "learning_rate")
+        run = Run.from_config(state["run"]) if "run" in state else None
+        last_rate = bounded(state["last_rate"], "last_rate") if "last_rate" in state else None
         self.release()
         self._seed, self._slots, self._rate = seed, slots, rate
         self._iterations, self._epochs_trained = iterations, epochs
+        self._run, self._last_rate = run, last_rate
 
     # ---- at work
 
@@ -187,6 +204,8 @@ class ModelState:
             iterations=self._iterations,
             epochs_trained=self._epochs_trained,
             learning_rate=self._rate,
+            run=self._run,
+            last_rate=self._last_rate,
             loss_keys=resolved.loss_keys,
         )
         self.session.changed = self._changed

@@ -11,6 +11,7 @@ from fastann_kernels.program import UpdateRule
 from numpy.typing import NDArray
 
 from fastann.schedules import LearningRateSchedule
+from fastann.schedules.base import checked_rate
 from fastann.spec import Spec, bounded, flag, label, whole
 
 LearningRateLike: TypeAlias = float | LearningRateSchedule | Callable[[int], float]
@@ -65,7 +66,7 @@ class Optimizer(Spec):
             raise TypeError(f"{type(self).__name__} has no update rule of its own; use one of its kinds, such as Adam.")
         decay, frequency = self.weight_decay, self.ema_overwrite_frequency
         self._set(
-            learning_rate=_checked_rate(self.learning_rate),
+            learning_rate=checked_rate(self.learning_rate, "learning_rate"),
             weight_decay=None if decay is None else bounded(decay, "weight_decay"),
             use_ema=flag(self.use_ema, "use_ema"),
             ema_momentum=bounded(self.ema_momentum, "ema_momentum", 0, 1),
@@ -110,7 +111,14 @@ class Optimizer(Spec):
             flags.add("ema")
         return UpdateRule(self.op, self._slots() + ((0.0,) if self.use_ema else ()), tuple(sorted(flags)))
 
-    def coefficients(self, first_step: int, learning_rates: NDArray[np.float64]) -> Coefficients:
+    @property
+    def corrects_momentum(self) -> bool:
+        """Whether a step depends on the learning rate of the step before."""
+        return False
+
+    def coefficients(
+        self, first_step: int, learning_rates: NDArray[np.float64], previous_rate: float | None = None
+    ) -> Coefficients:
         """Return float64[steps, K]: a row for each update from `first_step` on, a column for each name in the rule.
 
         Bias corrections are taken in float64, whatever the precision of the training.
@@ -118,6 +126,8 @@ class Optimizer(Spec):
         Args:
             first_step: updates made before.
             learning_rates: float64[steps], the learning rate of each.
+            previous_rate: the learning rate of the update before, which only matters where `corrects_momentum`; None
+                if there was none.
         """
         rates = np.asarray(learning_rates, np.float64)
         names = self.update_rule().columns
@@ -133,15 +143,6 @@ class Optimizer(Spec):
             columns["ema_overwrite"][:] = t % self.ema_overwrite_frequency == 0
         self._fill(columns, t, rates)
         return table
-
-
-def _checked_rate(rate: Any) -> Any:
-    """Return a number not below 0, or the function itself."""
-    if isinstance(rate, type):
-        raise TypeError(
-            f"learning_rate must be a number or a schedule, got the class {rate.__name__}; make an object of it."
-        )
-    return rate if callable(rate) else bounded(rate, "learning_rate")
 
 
 def _checked_names(names: Any) -> tuple[str, ...]:

@@ -9,10 +9,12 @@ from fastann.schedules import (
     ExponentialDecay,
     InverseTimeDecay,
     LearningRateSchedule,
+    LinearScaling,
     LinearWarmup,
     OneCycle,
     PiecewiseConstantDecay,
     PolynomialDecay,
+    Scaled,
     StepDecay,
 )
 
@@ -23,9 +25,11 @@ __all__ = [
     "ExponentialDecay",
     "InverseTimeDecay",
     "LearningRateSchedule",
+    "LinearScaling",
     "LinearWarmup",
     "OneCycle",
     "PiecewiseConstantDecay",
     "PolynomialDecay",
+    "Scaled",
     "StepDecay",
 ]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastann.schedules.base import Formula
+from fastann.schedules.base import Formula, Run, checked_rate, for_run, rates_at
 from fastann.spec import bounded, label, register, whole
 
 
@@ -40,14 +40,8 @@ class LinearWarmup(Formula):
     name: str | None = "LinearWarmup"
 
     def __post_init__(self) -> None:
-        if isinstance(self.learning_rate, type):
-            raise TypeError(
-                "learning_rate must be a number or a schedule, "
-                f"got the class {self.learning_rate.__name__}; make an object of it."
-            )
-        if not callable(self.learning_rate):
-            self._set(learning_rate=bounded(self.learning_rate, "learning_rate"))
         self._set(
+            learning_rate=checked_rate(self.learning_rate, "learning_rate"),
             warmup_steps=whole(self.warmup_steps, "warmup_steps"),
             initial_learning_rate=bounded(self.initial_learning_rate, "initial_learning_rate"),
             name=label(self.name, "name"),
@@ -55,14 +49,12 @@ class LinearWarmup(Formula):
 
     def rates(self, at: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the learning rates at steps float64[n]."""
-        target = self._after(np.zeros(1))[0]
+        target = rates_at(self.learning_rate, np.zeros(1))[0]
         climb = self.initial_learning_rate + (target - self.initial_learning_rate) * at / max(self.warmup_steps, 1)
-        return np.where(at < self.warmup_steps, climb, self._after(np.maximum(at - self.warmup_steps, 0)))
+        after = rates_at(self.learning_rate, np.maximum(at - self.warmup_steps, 0))
+        return np.where(at < self.warmup_steps, climb, after)
 
-    def _after(self, at: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the rates so many steps after the warm-up; a user's function takes one step at a time."""
-        if not callable(self.learning_rate):
-            return np.full_like(at, self.learning_rate)
-        if isinstance(self.learning_rate, Formula):
-            return self.learning_rate.rates(at)
-        return np.array([float(self.learning_rate(int(step))) for step in at])
+    def for_run(self, run: Run) -> LinearWarmup:
+        """Return the schedule with what follows the warm-up as it is in the run."""
+        rate = for_run(self.learning_rate, run)
+        return self if rate is self.learning_rate else replace(self, learning_rate=rate)

@@ -83,12 +83,14 @@ def fit(
         refuse_beside(x, y=y, sample_weight=sample_weight, validation_split=split or None)
         warn_of_batch_size(x, None if validation_data is not None else batch_size)
         session, feed = stream_feed(model, x, class_weight, arguments)
+        session.begin_run(feed.batch_size, feed.steps)
     else:
         session, training = with_targets(model, x, y, sample_weight)
         if validation_data is None and arguments.validation_split > 0:
             training, held = split_off(training, arguments.validation_split, session.program)
             validation = _validation_of_rows(session, held, arguments)
         feed = row_feed(session, training, class_weight, arguments)
+        session.begin_run(min(feed.batch_size, training.rows), feed.steps)
     if validation_data is not None:
         validation = _validation(model, session, validation_data, arguments)
     run = Training(model, session, feed, validation, arguments, listeners, make_progress(shown))

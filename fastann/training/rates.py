@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastann.schedules.base import Formula
+from fastann.schedules.base import Formula, Run, for_run
 
 
 class LearningRate:
@@ -18,10 +18,18 @@ class LearningRate:
     Args:
         given: a number, a `LearningRateSchedule` or a function step -> float; steps count from 0.
         current: a number to use in place of the given one.
+        run: the last `fit`, if the schedule asked to know it.
+
+    Attributes:
+        run: as above.
     """
 
-    def __init__(self, given: float | Callable[[int], float], current: float | None = None) -> None:
-        self._function = given if callable(given) else None
+    def __init__(
+        self, given: float | Callable[[int], float], current: float | None = None, run: Run | None = None
+    ) -> None:
+        self.run = run
+        self._given = given
+        self._function = _in_run(given, run) if callable(given) else None
         self._value = 0.0 if callable(given) else float(given)
         if current is not None and self._function is None:
             self.set(current)
@@ -30,6 +38,18 @@ class LearningRate:
     def scheduled(self) -> bool:
         """Whether it is a function of the step."""
         return self._function is not None
+
+    def begin_run(self, batch_size: int, steps_per_epoch: int | None, step: int) -> None:
+        """Follow the schedule as it is for a `fit` that begins after `step` updates.
+
+        Raises:
+            ValueError: the schedule must know how many steps an epoch has.
+        """
+        before = Run(batch_size, steps_per_epoch, step) if self.run is None else self.run
+        run = before.followed_by(batch_size, steps_per_epoch, step)
+        function = _in_run(self._given, run)
+        if function is not self._given:
+            self.run, self._function = run, function
 
     def set(self, value: Any) -> None:
         """Replace the number.
@@ -74,3 +94,8 @@ class LearningRate:
                 f"the learning-rate schedule must return finite numbers, got {rates[step - first]} at step {step}."
             )
         return rates
+
+
+def _in_run(given: Any, run: Run | None) -> Any:
+    """Return what was given as it is in a run; a schedule that does not care is returned itself."""
+    return given if run is None else for_run(given, run)

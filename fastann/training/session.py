@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from fastann.metrics import Metric
     from fastann.optimizers import Optimizer
+    from fastann.schedules import Run
 
 ON_NONFINITE = ("raise", "ignore")
 
@@ -87,12 +88,15 @@ class Session:
         iterations: updates made so far.
         epochs_trained: orders of the rows used so far.
         learning_rate: in place of the optimizer's own, if that is a number.
+        run: the last `fit`, if the optimizer's schedule asked to know it.
+        last_rate: learning rate of the last update, for an optimizer that corrects its momentum.
         loss_keys: names in `History` of the losses of single outputs; none for a program with one output.
         executor: runs the program; by default one of `backend`.
 
     Attributes:
         changed: `stamp` of the last change of the parameters.
         step_seconds: what a step took in earlier runs of `fit`, by batch size, for the pace of the next.
+        last_rate: as above; None before the first update, and where no optimizer needs it.
     """
 
     def __init__(
@@ -111,6 +115,8 @@ class Session:
         learning_rate: float | None = None,
         loss_keys: Sequence[str] = (),
         executor: Executor | None = None,
+        run: Run | None = None,
+        last_rate: float | None = None,
     ) -> None:
         if on_nonfinite not in ON_NONFINITE:
             raise ValueError(f"on_nonfinite must be 'raise' or 'ignore', got {on_nonfinite!r}.")
@@ -130,7 +136,8 @@ class Session:
         self.on_nonfinite = on_nonfinite
         self.iterations = iterations
         self.epochs_trained = epochs_trained
-        self._rate = None if optimizer is None else LearningRate(optimizer.learning_rate, learning_rate)
+        self._rate = None if optimizer is None else LearningRate(optimizer.learning_rate, learning_rate, run)
+        self.last_rate = last_rate
         self._host: HostState | None = self._checked(host)
         self._state: Any = None
         self._lock = threading.Lock()
@@ -195,6 +202,24 @@ class Session:
         return self._rate is not None and self._rate.scheduled
 
     @property
+    def run(self) -> Run | None:
+        """The last `fit`, if the schedule asked to know it."""
+        return None if self._rate is None else self._rate.run
+
+    def begin_run(self, batch_size: int, steps_per_epoch: int | None) -> None:
+        """Tell the schedule, if there is one, of a `fit` that begins.
+
+        Args:
+            batch_size: rows of most batches.
+            steps_per_epoch: None if that is not known.
+
+        Raises:
+            ValueError: the schedule must know it.
+        """
+        if self._rate is not None:
+            self._rate.begin_run(batch_size, steps_per_epoch, self.iterations)
+
+    @property
     def _learning_rate(self) -> LearningRate:
         if self._rate is None:
             raise ValueError("the model has no optimizer and so no learning rate; compile it with one.")
@@ -223,13 +248,16 @@ class Session:
             collect_outputs: also return what the network put out.
             stop_at_nonfinite: by default whether `on_nonfinite` is "raise".
         """
+        if self.optimizer is None:
+            raise ValueError("the model has no optimizer; compile it with one before training.")
         rows = data.rows if order is None else len(order)
         with self._turn():
+            rates = self._learning_rate.over(self.iterations, -(-rows // batch_size))
             steps = Steps(
                 order=order,
                 batch_size=batch_size,
                 first_step=self.iterations,
-                coefficients=self._coefficients(-(-rows // batch_size)),
+                coefficients=self.optimizer.coefficients(self.iterations, rates, self.last_rate),
                 penalties=self.penalties,
                 key=self.key,
                 collect_outputs=collect_outputs,
@@ -239,6 +267,8 @@ class Session:
             self._host, self.changed = None, stamp()
             self._state, record = self.executor.train(state, data.handle, steps)
             self.iterations += record.completed
+            if self.optimizer.corrects_momentum and record.completed:
+                self.last_rate = float(rates[record.completed - 1])
         return record
 
     def evaluate(self, data: PlacedData, batch_size: int, collect_outputs: bool = False) -> Record:
@@ -272,12 +302,6 @@ class Session:
             yield
         finally:
             self._lock.release()
-
-    def _coefficients(self, steps: int) -> NDArray[np.float64]:
-        if self.optimizer is None:
-            raise ValueError("the model has no optimizer; compile it with one before training.")
-        rates = self._learning_rate.over(self.iterations, steps)
-        return self.optimizer.coefficients(self.iterations, rates)
 
     def _placed(self) -> Any:
         if self._state is None:

@@ -54,7 +54,7 @@ OPERATIONS = (
 
 #: Update rules with the columns of `Steps.coefficients` that follow the common ones, and their slots in order.
 UPDATES: dict[str, tuple[str, ...]] = {
-    "sgd": ("lr", "momentum"),
+    "sgd": ("lr", "momentum", "carried"),
     "rmsprop": ("lr", "rho", "momentum", "epsilon"),
     "adagrad": ("lr", "epsilon"),
     "adam": ("alpha", "beta_1", "beta_2", "epsilon"),
@@ -264,8 +264,8 @@ class UpdateRule:
            tensors; clipvalue: g <- clip(g, -c, c)
         3. decay: w <- w - w * decay where the parameter says so (decay = learning rate * weight_decay)
         4. the rule:
-            sgd       v <- momentum v - lr g;  w <- w + v;  nesterov: w <- w + momentum v - lr g
-                      without momentum: w <- w - lr g
+            sgd       v <- carried v - lr g;  w <- w + v;  nesterov: w <- w + momentum v - lr g
+                      without momentum: w <- w - lr g;  carried is momentum, but where a change of lr is corrected for
             rmsprop   v <- rho v + (1 - rho) g^2;  d = v + eps
                       centered: a <- rho a + (1 - rho) g, d = v - a^2 + eps
                       u = lr g / sqrt(d);  momentum: b <- momentum b + u, w <- w - b, else w <- w - u

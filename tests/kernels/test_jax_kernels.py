@@ -142,7 +142,7 @@ def numpy_rule(op, w, g, s, c, flags):
     if op == "sgd":
         if "momentum" not in flags:
             return w - c["lr"] * g
-        s[0] = c["momentum"] * s[0] - c["lr"] * g
+        s[0] = c["carried"] * s[0] - c["lr"] * g
         return w + c["momentum"] * s[0] - c["lr"] * g if "nesterov" in flags else w + s[0]
     if op == "rmsprop":
         s[0] = c["rho"] * s[0] + (1 - c["rho"]) * g**2
@@ -178,7 +178,7 @@ def numpy_rule(op, w, g, s, c, flags):
 COEFFICIENTS = {
     "decay": 0.1, "clipvalue": 0.3, "clipnorm": 0.5, "global_clipnorm": 0.7, "ema_momentum": 0.8, "ema_overwrite": 0.0,
     "lr": 0.05, "momentum": 0.7, "rho": 0.9, "epsilon": 1e-3, "alpha": 0.04, "beta_1": 0.8, "beta_2": 0.95,
-    "m_scale": 1.2, "g_scale": 0.4, "v_scale": 1.5,
+    "m_scale": 1.2, "g_scale": 0.4, "v_scale": 1.5, "carried": 0.6,
 }  # fmt: skip
 VARIANTS = [
     *[(op, (), count) for op, count in zip(UPDATES, (0, 1, 1, 2, 2, 2, 1), strict=True)],

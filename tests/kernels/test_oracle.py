@@ -15,7 +15,7 @@ from tests.comparisons import Comparison, close
 from tests.programs import Chain, loss_on, no_penalties, parameters_for, state_for, steps_for, targets_for
 
 MOMENTUM = UpdateRule("sgd", slots=(0.0,), flags=("momentum",))
-NUMBERS = {"lr": 0.02, "momentum": 0.8}
+NUMBERS = {"lr": 0.02, "momentum": 0.8, "carried": 0.8}
 
 
 class Case(NamedTuple):
@@ -306,7 +306,7 @@ def test_layers_on_three_axes_without_bias(backend):
     comparison = Comparison(backend, program, parameters_for(program, rng, scale=0.01), data)
     comparison.check_predict(3)
     comparison.check_gradients()
-    comparison.check_train(steps_for(program, 7, 3, epochs=2, numbers={"lr": 1e-4, "momentum": 0.5}))
+    comparison.check_train(steps_for(program, 7, 3, epochs=2, numbers={"lr": 1e-4, "momentum": 0.5, "carried": 0.5}))
 
 
 def test_training_stops_before_the_update_of_a_step_that_is_not_finite(backend):

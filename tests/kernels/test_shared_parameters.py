@@ -90,7 +90,7 @@ def test_dense_twice_against_the_reference(backend):
     comparison = Comparison(backend, program, parameters_for(program, rng), data)
     penalties = np.tile([0.01, 0.02], (len(program.parameters), 1))
     comparison.check_gradients(penalties, differences=True)
-    numbers = {"lr": 0.1, "momentum": 0.8}
+    numbers = {"lr": 0.1, "momentum": 0.8, "carried": 0.8}
     comparison.check_train(steps_for(program, 7, 3, epochs=2, numbers=numbers, penalties=penalties))
 
 

@@ -12,7 +12,7 @@ from tests.programs import Chain, loss_on, parameters_for, steps_for
 NUMBERS = {
     "lr": 0.02, "momentum": 0.8, "rho": 0.9, "epsilon": 1e-3, "alpha": 0.02, "beta_1": 0.8, "beta_2": 0.95,
     "m_scale": 1.3, "g_scale": 0.4, "v_scale": 1.7, "decay": 0.01, "clipvalue": 0.05, "clipnorm": 0.1,
-    "global_clipnorm": 0.15, "ema_momentum": 0.7,
+    "global_clipnorm": 0.15, "ema_momentum": 0.7, "carried": 0.9,
 }  # fmt: skip
 
 #: (rule, its own flags): initial slots.

@@ -25,10 +25,10 @@ def clip(rule: UpdateRule, grads: list[Array], c: dict[str, float]) -> list[Arra
 
 
 def _sgd(w: Array, g: Array, s: list[Array], c: dict[str, float], flags: tuple[str, ...]) -> Array:
-    """Sutskever et al. 2013, equations 1 to 4, the velocity holding the learning rate."""
+    """Sutskever et al. 2013, equations 1 to 4, the velocity holding the learning rate; Goyal et al. 2017, section 3."""
     if "momentum" not in flags:
         return w - c["lr"] * g
-    s[0] = c["momentum"] * s[0] - c["lr"] * g
+    s[0] = c["carried"] * s[0] - c["lr"] * g
     return w + (c["momentum"] * s[0] - c["lr"] * g if "nesterov" in flags else s[0])
 
 

@@ -45,10 +45,10 @@ def clip_gradients(rule: UpdateRule, grads: Sequence[Array], c: Coefficients) ->
 
 
 def sgd(w: Array, g: Array, s: list[Array], c: Coefficients, flags: tuple[str, ...]) -> Array:
-    """v <- momentum v - lr g;  w <- w + v, or w + momentum v - lr g (nesterov). Sutskever et al. 2013."""
+    """v <- carried v - lr g;  w <- w + v, or w + momentum v - lr g (nesterov). Sutskever et al. 2013."""
     if "momentum" not in flags:
         return w - c["lr"] * g
-    s[0] = c["momentum"] * s[0] - c["lr"] * g
+    s[0] = c["carried"] * s[0] - c["lr"] * g
     return w + (c["momentum"] * s[0] - c["lr"] * g if "nesterov" in flags else s[0])
 
 

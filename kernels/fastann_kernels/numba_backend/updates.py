@@ -84,19 +84,19 @@ def clip(flags, coefficients, tensors, g):
 
 
 @lean
-def sgd(w, g, v, flags, lr, momentum):
-    """v <- momentum v - lr g; w <- w + v, or w + momentum v - lr g (Nesterov), or w - lr g without momentum."""
-    lr, momentum = like(w, lr), like(w, momentum)
+def sgd(w, g, v, flags, lr, momentum, carried):
+    """v <- carried v - lr g; w <- w + v, or w + momentum v - lr g (Nesterov), or w - lr g without momentum."""
+    lr, momentum, carried = like(w, lr), like(w, momentum), like(w, carried)
     if not flags & MOMENTUM:
         for i in range(w.size):
             w[i] -= lr * g[i]
     elif flags & NESTEROV:
         for i in range(w.size):
-            v[i] = momentum * v[i] - lr * g[i]
+            v[i] = carried * v[i] - lr * g[i]
             w[i] += momentum * v[i] - lr * g[i]
     else:
         for i in range(w.size):
-            v[i] = momentum * v[i] - lr * g[i]
+            v[i] = carried * v[i] - lr * g[i]
             w[i] += v[i]
 
 
@@ -193,7 +193,7 @@ def _apply(op, flags, w, g, slots, start, stop, c):
         adam(w, g, slots[0, start:stop], slots[1, start:stop], c[0], c[1], c[2], c[3])
     elif op == SGD:
         v = slots[0, start:stop] if flags & MOMENTUM else w[:0]
-        sgd(w, g, v, flags, c[0], c[1])
+        sgd(w, g, v, flags, c[0], c[1], c[2])
     elif op == RMSPROP:
         buffer = slots[1, start:stop] if flags & MOMENTUM else w[:0]
         place = 2 if flags & MOMENTUM else 1
