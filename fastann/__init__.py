@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         plots,
         preprocessing,
         regularizers,
+        scaling,
         schedules,
         units,
         utils,
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 _MODULES = frozenset(
     {
         "activations", "callbacks", "datasets", "evaluation", "initializers", "io", "layers", "losses", "metrics",
-        "models", "optimizers", "plots", "preprocessing", "regularizers", "schedules", "units", "utils",
+        "models", "optimizers", "plots", "preprocessing", "regularizers", "scaling", "schedules", "units", "utils",
     }
 )  # fmt: skip
 _NAMES = {
@@ -75,6 +76,7 @@ __all__ = [
     "plots",
     "preprocessing",
     "regularizers",
+    "scaling",
     "schedules",
     "units",
     "utils",

@@ -23,7 +23,7 @@ LEVELS = (
     {"lowering", "datasets", "evaluation", "preprocessing"},
     {"callbacks", "training"},
     {"models"},
-    {"io", "plots", "comparing", "finder", "units"},
+    {"io", "plots", "comparing", "finder", "scaling", "units"},
     {"bench", "gallery"},
     {"cli"},
 )

@@ -155,10 +155,9 @@ class ModelState:
         Where something asks for them, also run, the last `fit` as a schedule in epochs knows it, and last_rate.
         """
         scheduled = spec.optimizer is None or callable(spec.optimizer.learning_rate)
-        slots = self.slots
-        run, last_rate = (
-            (self._run, self._last_rate) if self.session is None else (self.session.run, self.session.last_rate)
-        )
+        slots, session = self.slots, self.session
+        run = self._run if session is None else session.run
+        last_rate = self._last_rate if session is None else session.last_rate
         return {
             "seed": self.seed,
             "iterations": self.iterations,

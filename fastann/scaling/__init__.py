@@ -1,0 +1,21 @@
+"""Large batches: learning rates that follow the batch size, and the batch size that a machine runs best."""
+
+from __future__ import annotations
+
+from fastann.scaling.batch_finder import BatchSizeSearch, BatchSizeTrial, find_batch_size
+from fastann.scaling.rules import half_life, scale_beta_2, scale_ema_momentum, scale_optimizer
+from fastann.schedules import RULES, LinearScaling, Run, scale_learning_rate
+
+__all__ = [
+    "RULES",
+    "BatchSizeSearch",
+    "BatchSizeTrial",
+    "LinearScaling",
+    "Run",
+    "find_batch_size",
+    "half_life",
+    "scale_beta_2",
+    "scale_ema_momentum",
+    "scale_learning_rate",
+    "scale_optimizer",
+]
