@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 #: Throughput is saturated when this many doublings in a row have not brought so much more than the best before them.
 _DOUBLINGS, _GAIN = 2, 1.1
 
-#: Runs of a batch size, of which the fastest counts, and the share of the time given that one of them should take.
+#: Least runs of a batch size, of which the fastest counts.
 _RUNS = 3
 
 #: Part of the available memory that a training may take.
@@ -191,16 +191,14 @@ class _Search:
         """Try sizes until one is too large or no faster; return the trials and why they end."""
         trials: list[BatchSizeTrial] = []
         progress.start("Batch sizes", len(sizes))
-        reason = "more rows than that are not there"
+        reason = "for more rows there are no data"
         if most is not None and 2 * sizes[-1] > most:
             reason = f"larger ones were not asked for (max_batch_size={most})"
         for number, size in enumerate(sizes):
             needed = training_bytes(self._session, self._data, size)
             if self.limit is not None and needed > self.limit:
                 trials.append(BatchSizeTrial(size, needed, None))
-                reason = (
-                    f"{size} rows take about {readable(needed)} of memory, more than the {readable(self.limit)} allowed"
-                )
+                reason = f"{size} rows take about {readable(needed)} of memory, with {readable(self.limit)} allowed"
                 break
             try:
                 trials.append(BatchSizeTrial(size, needed, self._seconds_per_step(size, interrupt)))
@@ -212,7 +210,7 @@ class _Search:
                 break
             progress.update(number + 1, dict)
             if _saturated(trials):
-                reason = f"throughput has hardly grown beyond {trials[-1 - _DOUBLINGS].batch_size} rows"
+                reason = f"throughput has hardly grown since {trials[-1 - _DOUBLINGS].batch_size} rows"
                 break
         progress.finish({})
         return tuple(trials), reason
@@ -227,7 +225,8 @@ class _Search:
         steps = max(1, min(limit, int(self._seconds / _RUNS / single)))
         if steps > 1:
             self._time(size, steps, interrupt)
-        runs, began = [], time.perf_counter()
+        runs: list[float] = []
+        began = time.perf_counter()
         while len(runs) < _RUNS or time.perf_counter() - began < self._seconds:
             runs.append(self._time(size, steps, interrupt))
         return min(runs) / steps

@@ -95,17 +95,15 @@ def _machine(root: Path) -> int | None:
 def _group(root: Path) -> int | None:
     """Return what the control group has left; files in its cache are given back when it is needed."""
     folder = root / "sys/fs/cgroup"
-    for limit, used, cache in (
-        (folder / "memory.max", folder / "memory.current", folder / "memory.stat"),
-        (
-            folder / "memory/memory.limit_in_bytes",
-            folder / "memory/memory.usage_in_bytes",
-            folder / "memory/memory.stat",
-        ),
-    ):
-        most, taken = _number(limit), _number(used)
+    versions = (
+        (folder, "memory.max", "memory.current"),
+        (folder / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes"),
+    )
+    for place, limit, used in versions:
+        most, taken = _number(place / limit), _number(place / used)
         if most is not None and taken is not None and most < _UNLIMITED:
-            files = [int(line.split()[1]) for line in _lines(cache) if line.startswith("inactive_file ")]
+            cached = _lines(place / "memory.stat")
+            files = [int(line.split()[1]) for line in cached if line.startswith("inactive_file ")]
             return max(0, most - taken + sum(files))
     return None
 

@@ -142,8 +142,8 @@ def _sde_changes(optimizer: Optimizer, kappa: float) -> dict[str, float]:
     beyond = [f"{kappa:g} (1 - {name}) = {share:.4g}" for name, share in wanted.items() if share >= 1]
     if beyond:
         warnings.warn(
-            f"rule 'sde-sqrt' holds while kappa (1 - decay) is below 1, got {' and '.join(beyond)}, and the decay is set "
-            "to 0; expect nothing of the rule here, or scale the batch by less.",
+            f"rule 'sde-sqrt' holds while kappa (1 - decay) is below 1, got {' and '.join(beyond)}, and the "
+            "decay is set to 0; expect nothing of the rule here, or scale the batch by less.",
             UserWarning,
             stacklevel=3,
         )
