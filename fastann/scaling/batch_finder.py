@@ -154,8 +154,7 @@ def find_batch_size(
             trials, reason = search.run(_sizes(data.rows, least, most), most, interrupt, progress)
     finally:
         progress.close()
-    trials, size = _verified(model, (x, y, sample_weight), trials, part, reason)
-    return BatchSizeSearch(size, trials, reason, search.limit)
+    return _verified(model, (x, y, sample_weight), BatchSizeSearch(0, trials, reason, search.limit), part)
 
 
 def _sizes(rows: int, least: int, most: int | None) -> list[int]:
@@ -259,22 +258,21 @@ def _chosen(trials: Sequence[BatchSizeTrial], share: float) -> int:
     return enough[0] if enough else -1
 
 
-def _verified(
-    model: Model, rows: tuple[Any, Any, Any], trials: tuple[BatchSizeTrial, ...], share: float, reason: str
-) -> tuple[tuple[BatchSizeTrial, ...], int]:
-    """Return the trials and a size with which `fit` works; what does not work is marked among the trials."""
+def _verified(model: Model, rows: tuple[Any, Any, Any], search: BatchSizeSearch, share: float) -> BatchSizeSearch:
+    """Return the search with a size that `fit` runs with; those that it fails with are marked among the trials."""
+    x, y, weights = rows
+    trials, reason = search.trials, search.reason
     while (place := _chosen(trials, share)) >= 0:
         size = trials[place].batch_size
         twin = copy.deepcopy(model)
         twin.compile_spec = replace(twin.compile_spec, on_nonfinite="ignore")
         try:
-            x, y, weights = rows
             twin.fit(x, y, sample_weight=weights, batch_size=size, steps_per_epoch=2, verbose=0)
         except (MemoryError, RuntimeError) as error:
             if not out_of_memory(error):
                 raise
             failed = (replace(trial, seconds_per_step=None) for trial in trials[place:])
-            trials = (*trials[:place], *failed)
+            trials, reason = (*trials[:place], *failed), f"fit ran out of memory with {size} rows"
         else:
-            return trials, size
+            return replace(search, batch_size=size, trials=trials, reason=reason)
     raise MemoryError(f"not even batches of {trials[0].batch_size} rows can be trained: {reason}.")

@@ -113,9 +113,8 @@ def test_sde_out_of_its_domain_is_clamped_and_said() -> None:
 
 @pytest.mark.parametrize("optimizer", [SGD(0.1), Adagrad(0.1), Lion(0.1)])
 def test_sde_is_for_adam_and_rmsprop(optimizer) -> None:
-    with pytest.raises(
-        ValueError, match=f"is for Adam, .*RMSprop, got {type(optimizer).__name__}; use 'linear' for SGD"
-    ):
+    name = type(optimizer).__name__
+    with pytest.raises(ValueError, match=f"is for Adam, .*RMSprop, got {name}; use 'linear' for SGD"):
         scale_optimizer(optimizer, 32, 64, "sde-sqrt")
 
 
