@@ -170,8 +170,9 @@ def _check_training(training: Any, what: str) -> None:
         rate = training.get(name)
         if rate is not None and (type(rate) not in (int, float) or not (rate >= 0 and isfinite(rate))):
             raise ModelFileError(f"{what}: {name} must be a finite number or null, got {shorten(repr(rate))}.")
-    if not isinstance(training.get("run", {}), dict):
-        raise ModelFileError(f"{what}: run must be an object, got {shorten(repr(training['run']))}.")
+    run = training.get("run", {})
+    if not isinstance(run, dict) or any(type(value) is int and value >= 2**63 for value in run.values()):
+        raise ModelFileError(f"{what}: run must be an object of numbers below 2^63, got {shorten(repr(run))}.")
 
 
 def _build(document: Mapping[str, Any]) -> Model:

@@ -145,8 +145,6 @@ def find_batch_size(
     assert twin.compile_spec.optimizer is not None
     twin.recompile(replace(twin.compile_spec.optimizer, learning_rate=0.0))
     session, data = with_targets(twin, x, y, sample_weight)
-    if data.rows == 0:
-        raise ValueError("x must have at least one row, got none.")
     search = _Search(session, data, _default_limit(session, data) if limit is None else limit, duration)
     progress = make_progress(shown)
     try:

@@ -18,7 +18,7 @@ class LinearWarmup(Formula):
     """A straight line from a small rate to the one that training is to have, which then takes over.
 
     Goyal et al. 2017 ("Accurate, Large Minibatch SGD", arXiv:1706.02677) reach the scaled rate of a large batch, base
-    rate * batch size / base batch size, after five epochs:
+    rate * batch size / base batch size, after five epochs (as `LinearScaling` does without being told the steps):
 
     >>> steps_per_epoch = 100
     >>> warmup = LinearWarmup(0.1 * 1024 / 256, warmup_steps=5 * steps_per_epoch, initial_learning_rate=0.1)
