@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from fastann.finder import find_learning_rate
     from fastann.io import load_model
     from fastann.layers import Input
+    from fastann.many import fit_many
     from fastann.models import Model, Sequential
 
 _MODULES = frozenset(
@@ -48,6 +49,7 @@ _NAMES = {
     "compare_learning_rates": "fastann.comparing",
     "compare_optimizers": "fastann.comparing",
     "find_learning_rate": "fastann.finder",
+    "fit_many": "fastann.many",
     "Model": "fastann.models",
     "Sequential": "fastann.models",
     "load_model": "fastann.io",
@@ -65,6 +67,7 @@ __all__ = [
     "datasets",
     "evaluation",
     "find_learning_rate",
+    "fit_many",
     "initializers",
     "io",
     "layers",

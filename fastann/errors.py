@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class NonFiniteLossError(ArithmeticError):
     """The loss of a batch became NaN or infinite; the weights are those from before that batch's update.
@@ -23,3 +25,15 @@ class NonFiniteLossError(ArithmeticError):
             f"the loss must stay finite, but became {loss} at {place} (after {iterations} updates): lower the learning "
             f"rate (now {learning_rate:g}), set clipnorm on the optimizer, or check the scale of the data."
         )
+
+
+class TrainingsInterrupted(KeyboardInterrupt):
+    """Ctrl-C ended several trainings at once; what was trained is in `runs`.
+
+    Attributes:
+        runs: what `fit_many` would have returned, each history ending where its training did.
+    """
+
+    def __init__(self, runs: Any) -> None:
+        self.runs = runs
+        super().__init__("the trainings were interrupted; the attribute runs has what they came to.")

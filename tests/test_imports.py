@@ -23,6 +23,7 @@ LEVELS = (
     {"lowering", "datasets", "evaluation", "preprocessing"},
     {"callbacks", "training"},
     {"models"},
+    {"many"},
     {"io", "plots", "comparing", "finder", "scaling", "units"},
     {"bench", "gallery"},
     {"cli"},

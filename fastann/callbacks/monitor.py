@@ -67,14 +67,19 @@ class MonitorCallback(Callback):
         """Whether larger is better."""
         if self.mode != "auto":
             return self.mode == "max"
-        key = self.monitor.removeprefix("val_")
-        grows = _direction(key, _metric(self.model, key))
+        grows = direction(self.model, self.monitor)
         if grows is None:
             raise ValueError(
                 f"{type(self).__name__} cannot tell whether {self.monitor!r} should grow or shrink; "
                 "pass mode='min' or mode='max'."
             )
         return grows
+
+
+def direction(model: Any, monitor: str) -> bool | None:
+    """Return True if an entry of a model's history grows as the model gets better, False if not, None if none tells."""
+    key = monitor.removeprefix("val_")
+    return _direction(key, _metric(model, key))
 
 
 def _metric(model: Any, key: str) -> Any:

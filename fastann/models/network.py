@@ -120,6 +120,17 @@ class Network:
         flat.fill(vector, self.parameters[numbers.start : numbers.stop], weights, what)
         self._live.set_params(vector)
 
+    def reseed(self, seed: int) -> None:
+        """Become the model that this one was when it was made, with another seed: weights are drawn anew.
+
+        Layers, and how the model is compiled, stay; optimizer and counters start anew.
+
+        Raises:
+            ValueError, TypeError: the seed is no whole number below 2^64.
+        """
+        self._live.reseed(seed)
+        self._prepared = None
+
     @property
     def changed(self) -> int:
         """A number that grows whenever weights change, comparable between models; 0 before they were drawn."""

@@ -112,6 +112,10 @@ class ModelState:
         self._slots, self._iterations, self._rate = None, 0, None
         self._run = self._last_rate = None
 
+    def reseed(self, seed: int) -> None:
+        """Forget everything, as if the model had just been made with this seed."""
+        self.__dict__.update(ModelState(seed).__dict__)
+
     # ---- counters
 
     @property

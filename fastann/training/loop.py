@@ -103,6 +103,11 @@ def _validation(model: Trainable, session: Session, given: Any, arguments: FitAr
     if is_stream(given):
         reader = open_with_targets(model, given, steps, session, prefix="validation ")[1]
         return StreamPieces(session, reader, steps, keep=True)
+    return _validation_of_rows(session, rows_to_validate(model, session, given), arguments)
+
+
+def rows_to_validate(model: Trainable, session: Session, given: Any) -> Dataset:
+    """Return the rows of `validation_data` that is (x, y) or (x, y, sample_weight)."""
     if not isinstance(given, tuple | list) or len(given) not in (2, 3):
         size = f" of {len(given)}" if isinstance(given, tuple | list) else ""
         raise ValueError(
@@ -111,8 +116,7 @@ def _validation(model: Trainable, session: Session, given: Any, arguments: FitAr
         )
     x, y = given[:2]
     weights = given[2] if len(given) == 3 else None
-    data = with_targets(model, x, y, weights, session, prefix="validation ")[1]
-    return _validation_of_rows(session, data, arguments)
+    return with_targets(model, x, y, weights, session, prefix="validation ")[1]
 
 
 def _validation_of_rows(session: Session, data: Dataset, arguments: FitArguments) -> Pieces:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,13 +44,22 @@ class Passes:
         rows: rows of the data.
         batch_size: rows a batch.
         shuffle: False to visit the rows as they lie.
+        draw: `epoch_order`, or the like with a memory; what it returns is not written to.
     """
 
-    def __init__(self, session: Session, rows: int, batch_size: int, shuffle: bool) -> None:
+    def __init__(
+        self,
+        session: Session,
+        rows: int,
+        batch_size: int,
+        shuffle: bool,
+        draw: Callable[[int, int, int], NDArray[np.int64]] = epoch_order,
+    ) -> None:
         self._session = session
         self._rows = rows
         self._batch_size = batch_size
         self._shuffle = shuffle
+        self._draw = draw
         self._order: NDArray[np.int64] | None = None
         self._position = rows
 
@@ -75,6 +85,6 @@ class Passes:
     def _begin(self) -> None:
         session = self._session
         if self._shuffle:
-            self._order = epoch_order(session.seed, session.epochs_trained, self._rows)
+            self._order = self._draw(session.seed, session.epochs_trained, self._rows)
         session.epochs_trained += 1
         self._position = 0

@@ -36,6 +36,23 @@ def with_targets(
     Raises:
         ValueError, TypeError: the model is not compiled, or data and model do not fit.
     """
+    sessions, data = all_with_targets([model], x, y, sample_weight, None if session is None else [session], prefix)
+    return sessions[0], data
+
+
+def all_with_targets(
+    models: Sequence[Trainable],
+    x: Any,
+    y: Any,
+    sample_weight: Any = None,
+    sessions: Sequence[Session] | None = None,
+    prefix: str = "",
+) -> tuple[Sequence[Session], Dataset]:
+    """Return the sessions of several compiled models of one architecture, and rows with targets for all of them.
+
+    Arguments and errors are those of `with_targets`; the rows are read and checked once.
+    """
+    model = models[0]
     if not model.compiled:
         raise ValueError("the model must be compiled first: call model.compile(optimizer, loss).")
     rows = _read_inputs(model, x, prefix)
@@ -48,11 +65,12 @@ def with_targets(
     for array, name in zip(given, names, strict=True):
         if array is not None:
             same_rows(array, len(rows[0]), name, f"{prefix}x")
-    if session is None:
-        session = model.prepare(_shape(model, rows, prefix), [_target(array) for array in given])
-    program, dtype = session.program, session.dtype
+    if sessions is None:
+        known = [_target(array) for array in given]
+        sessions = [each.prepare(_shape(each, rows, prefix), known) for each in models]
+    program, dtype = sessions[0].program, sessions[0].dtype
     matrix, deferred = inputs(rows, program, dtype, _input_labels(model, prefix))
-    return session, Dataset(
+    return sessions, Dataset(
         x=matrix,
         y=targets(given, program, dtype, names),
         weights=_weights(sample_weight, outputs, len(rows[0]), dtype, f"{prefix}sample_weight"),

@@ -10,7 +10,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from fastann_kernels.backend import Array, Executor, HostState, Record, Steps, get_backend, storage_dtype
+from fastann_kernels.backend import (
+    Array,
+    EvaluateJob,
+    Executor,
+    HostState,
+    Record,
+    Steps,
+    TrainJob,
+    get_backend,
+    storage_dtype,
+)
 from numpy.typing import NDArray
 
 from fastann.random import root_key
@@ -138,6 +148,7 @@ class Session:
         self.epochs_trained = epochs_trained
         self._rate = None if optimizer is None else LearningRate(optimizer.learning_rate, learning_rate, run)
         self.last_rate = last_rate
+        self._rates = np.zeros(0)
         self._host: HostState | None = self._checked(host)
         self._state: Any = None
         self._lock = threading.Lock()
@@ -148,18 +159,18 @@ class Session:
     @property
     def state(self) -> HostState:
         """The state as NumPy arrays, copied from the backend if training changed it; not to be written to."""
-        with self._turn():
+        with self.turn():
             return self._pulled()
 
     def set_state(self, host: HostState) -> None:
         """Replace parameters and slots."""
         host = self._checked(host)
-        with self._turn():
+        with self.turn():
             self._host, self._state, self.changed = host, None, stamp()
 
     def set_params(self, params: Array) -> None:
         """Replace the flat parameter vector and keep the slots."""
-        with self._turn():
+        with self.turn():
             host = self._checked(HostState(params, self._pulled().slots))
             self._host, self._state, self.changed = host, None, stamp()
 
@@ -172,7 +183,7 @@ class Session:
         update = self.program.update
         if update is None or "ema" not in update.flags or self.iterations == 0:
             return
-        with self._turn():
+        with self.turn():
             host = self._pulled()
             params = host.params.copy()
             for parameter in self.program.parameters:
@@ -248,37 +259,57 @@ class Session:
             collect_outputs: also return what the network put out.
             stop_at_nonfinite: by default whether `on_nonfinite` is "raise".
         """
+        with self.turn():
+            job = self.train_job(data, order, batch_size, collect_outputs, stop_at_nonfinite)
+            return self.take(*self.executor.train(job.state, job.data, job.steps))
+
+    def train_job(
+        self,
+        data: PlacedData,
+        order: NDArray[np.int64] | None,
+        batch_size: int,
+        collect_outputs: bool = False,
+        stop_at_nonfinite: bool | None = None,
+    ) -> TrainJob:
+        """Return what `train` is to do, inside a `turn`; `take` has to be told what came of it."""
         if self.optimizer is None:
             raise ValueError("the model has no optimizer; compile it with one before training.")
         rows = data.rows if order is None else len(order)
-        with self._turn():
-            rates = self._learning_rate.over(self.iterations, -(-rows // batch_size))
-            steps = Steps(
-                order=order,
-                batch_size=batch_size,
-                first_step=self.iterations,
-                coefficients=self.optimizer.coefficients(self.iterations, rates, self.last_rate),
-                penalties=self.penalties,
-                key=self.key,
-                collect_outputs=collect_outputs,
-                stop_at_nonfinite=self.on_nonfinite == "raise" if stop_at_nonfinite is None else stop_at_nonfinite,
-            )
-            state = self._placed()
-            self._host, self.changed = None, stamp()
-            self._state, record = self.executor.train(state, data.handle, steps)
-            self.iterations += record.completed
-            if self.optimizer.corrects_momentum and record.completed:
-                self.last_rate = float(rates[record.completed - 1])
+        self._rates = self._learning_rate.over(self.iterations, -(-rows // batch_size))
+        steps = Steps(
+            order=order,
+            batch_size=batch_size,
+            first_step=self.iterations,
+            coefficients=self.optimizer.coefficients(self.iterations, self._rates, self.last_rate),
+            penalties=self.penalties,
+            key=self.key,
+            collect_outputs=collect_outputs,
+            stop_at_nonfinite=self.on_nonfinite == "raise" if stop_at_nonfinite is None else stop_at_nonfinite,
+        )
+        state = self._placed()
+        self._host, self.changed = None, stamp()
+        return TrainJob(self.executor, state, data.handle, steps)
+
+    def take(self, state: Any, record: Record) -> Record:
+        """Go on with what came of a training, inside the `turn` in which it was begun; return the record."""
+        self._state = state
+        self.iterations += record.completed
+        if self.optimizer is not None and self.optimizer.corrects_momentum and record.completed:
+            self.last_rate = float(self._rates[record.completed - 1])
         return record
+
+    def evaluate_job(self, data: PlacedData, batch_size: int, collect_outputs: bool = False) -> EvaluateJob:
+        """Return what `evaluate` is to do, inside a `turn`."""
+        return EvaluateJob(self.executor, self._placed(), data.handle, batch_size, self.penalties, collect_outputs)
 
     def evaluate(self, data: PlacedData, batch_size: int, collect_outputs: bool = False) -> Record:
         """Run all rows forward, without dropout, and return losses and metrics."""
-        with self._turn():
+        with self.turn():
             return self.executor.evaluate(self._placed(), data.handle, batch_size, self.penalties, collect_outputs)
 
     def predict(self, x: Array, batch_size: int) -> Array:
         """Return float[N, output columns]."""
-        with self._turn():
+        with self.turn():
             return self.executor.predict(self._placed(), x, batch_size)
 
     def gradients(self, data: PlacedData, training: bool = False) -> tuple[float, Array]:
@@ -287,14 +318,12 @@ class Session:
         With `training`, layers behave as in training: dropout draws a mask, batch normalisation takes the statistics of
         these rows. No weight and no moving statistic changes.
         """
-        with self._turn():
+        with self.turn():
             key = self.key if training else None
             return self.executor.gradients(self._placed(), data.handle, self.penalties, key)
 
-    # ---- inside a turn
-
     @contextmanager
-    def _turn(self) -> Iterator[None]:
+    def turn(self) -> Iterator[None]:
         """Hold the session; whoever came first is served first, so that a training loop starves nobody."""
         with self._queue:
             self._lock.acquire()

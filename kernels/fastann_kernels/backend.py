@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -76,6 +77,43 @@ class HostState:
     slots: Array
 
 
+@dataclass(frozen=True)
+class TrainJob:
+    """One stretch of training among several that are made together; `executor.train(state, data, steps)`."""
+
+    executor: Any
+    state: Any
+    data: Any
+    steps: Steps
+
+
+@dataclass(frozen=True)
+class EvaluateJob:
+    """One evaluation among several that are made together; `executor.evaluate` with the other attributes."""
+
+    executor: Any
+    state: Any
+    data: Any
+    batch_size: int
+    penalties: NDArray[np.float64]
+    collect_outputs: bool = False
+
+
+@dataclass(frozen=True)
+class Done:
+    """What became of one job.
+
+    Attributes:
+        state: the new one of a training, as `Executor.train` returns it; the old one of an evaluation.
+        record: what happened.
+        seconds: that the job took, or its share of the time of those it was made with.
+    """
+
+    state: Any
+    record: Record
+    seconds: float
+
+
 class Executor(Protocol):
     """One program, ready to run in one precision; its dtype is `storage_dtype(precision)`.
 
@@ -124,6 +162,16 @@ class Backend(Protocol):
 
     def executor(self, program: Program, precision: str = "float32") -> Executor:
         """Prepare `program`; raises `UnsupportedProgram` if it, or the precision, needs what this backend cannot do."""
+
+    def train_many(self, jobs: Sequence[TrainJob]) -> list[Done]:
+        """Run stretches of training of this backend's executors at the same time; each as `Executor.train` alone.
+
+        Jobs may differ in everything, and what those of one executor have in common makes them fast: the data set,
+        the number of rows they visit, the batch size. No two may have one state.
+        """
+
+    def evaluate_many(self, jobs: Sequence[EvaluateJob]) -> list[Done]:
+        """Run evaluations of this backend's executors at the same time; each as `Executor.evaluate` alone."""
 
     def describe(self) -> dict[str, Any]:
         """Return versions, devices, threads and libraries, for `fastann info`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
@@ -14,9 +14,20 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from fastann_kernels.backend import Array, HostState, Record, Steps, UnsupportedProgram, storage_dtype
+from fastann_kernels.backend import (
+    Array,
+    Done,
+    EvaluateJob,
+    HostState,
+    Record,
+    Steps,
+    TrainJob,
+    UnsupportedProgram,
+    storage_dtype,
+)
 from fastann_kernels.jax_backend import activations, interpreter, losses, metrics, operations, updates
 from fastann_kernels.jax_backend.interpreter import Data, Outcome, State
+from fastann_kernels.jax_backend.many import evaluate_many, train_many
 from fastann_kernels.jax_backend.placing import place
 from fastann_kernels.program import Program
 
@@ -48,6 +59,9 @@ class JaxExecutor:
         self._evaluate = self._compile(interpreter.evaluate, sizes[1:])
         self._predict = self._compile(interpreter.predict)
         self._gradients = self._compile(interpreter.loss_and_gradient)
+        self._train_many = self._compile(interpreter.train_many, (*sizes, "unroll", "stop"))
+        self._evaluate_many = self._compile(interpreter.evaluate_many, sizes[1:])
+        self._counts: dict[tuple[Any, ...], set[int]] = {}
 
     def put_state(self, host: HostState) -> State:
         """Copy `host` to the device."""
@@ -89,8 +103,7 @@ class JaxExecutor:
             good = int(np.argmin(finite))
             if good:
                 state, _ = self._run_steps(run, state, good * steps.batch_size, steps, arguments)
-        rows = min((good + 1) * steps.batch_size, rows)
-        return state, replace(self._record(_first(outcome, good + 1, rows), rows, steps.batch_size), completed=good)
+        return state, self._stopped(outcome, rows, steps.batch_size)
 
     def evaluate(
         self,
@@ -132,6 +145,75 @@ class JaxExecutor:
                 result[start : start + count] = out.reshape(batches * size, -1)[:count]
                 start += count
         return result
+
+    def train_many(
+        self, states: Sequence[State], data: Data, steps: Sequence[Steps]
+    ) -> tuple[list[State], list[Record]]:
+        """Run the steps of several states as one program; return what `train` would for each, in two lists.
+
+        All visit as many rows, in batches of one size, and agree in what is collected and in where they stop.
+        """
+        if self.program.update is None:
+            raise ValueError("expected a program with an update rule, got None: lower the model with an optimizer.")
+        first = steps[0]
+        rows = data.x.shape[0] if first.order is None else len(first.order)
+        if rows == 0:
+            return list(states), [self._nothing(first.collect_outputs) for _ in states]
+        size, collect, stop = min(first.batch_size, rows), first.collect_outputs, first.stop_at_nonfinite
+        padded = self._padded(len(states), ("train", data.x.shape[0], rows, size, collect, stop))
+        own = [self._arguments(data, each) for each in _repeated(steps, padded)]
+        own = [{name: value for name, value in each.items() if name != "data"} for each in own]
+        with self._settings():
+            new, outcome = self._train_many(
+                states=tuple(_repeated(states, padded)), data=data, rows=rows, batch_size=size, collect=collect,
+                unroll=self.unroll, stop=stop, **jax.tree.map(lambda *each: np.stack(each), *own),
+            )  # fmt: skip
+            for array in jax.tree.leaves(new):
+                array.block_until_ready()
+            outcomes = _apart(jax.device_get(outcome), len(states))
+        records = [self._stopped(each, rows, size) if stop else self._record(each, rows, size) for each in outcomes]
+        return list(new[: len(states)]), records
+
+    def evaluate_many(
+        self,
+        states: Sequence[State],
+        data: Data,
+        batch_size: int,
+        penalties: Sequence[NDArray[np.float64]],
+        collect_outputs: bool = False,
+    ) -> list[Record]:
+        """Run every row forward with each state, as one program; return what `evaluate` would for each."""
+        rows = data.x.shape[0]
+        if rows == 0:
+            return [self._nothing(collect_outputs) for _ in states]
+        size = min(batch_size, rows)
+        padded = self._padded(len(states), ("evaluate", rows, size, collect_outputs))
+        with self._settings():
+            outcome = self._evaluate_many(
+                params=tuple(state.params for state in _repeated(states, padded)),
+                data=data,
+                penalties=np.stack([self._array(own) for own in _repeated(penalties, padded)]),
+                batch_size=size,
+                collect=collect_outputs,
+            )
+            outcomes = _apart(jax.device_get(outcome), len(states))
+        return [self._record(each, rows, size) for each in outcomes]
+
+    def _padded(self, count: int, kind: tuple[Any, ...]) -> int:
+        """Return how many states to run: a number that was compiled before, if it is less than twice as many."""
+        known = self._counts.setdefault(kind, set())
+        padded = min((number for number in known if count <= number < 2 * count), default=count)
+        known.add(padded)
+        return padded
+
+    def _stopped(self, outcome: Outcome, rows: int, batch_size: int) -> Record:
+        """Return the record of steps that end with the first whose loss is not finite."""
+        finite = np.isfinite(outcome.loss)
+        if finite.all():
+            return self._record(outcome, rows, batch_size)
+        good = int(np.argmin(finite))
+        rows = min((good + 1) * batch_size, rows)
+        return replace(self._record(_first(outcome, good + 1, rows), rows, batch_size), completed=good)
 
     def gradients(
         self, state: State, data: Data, penalties: NDArray[np.float64], key: tuple[int, int] | None = None
@@ -222,6 +304,14 @@ class JaxBackend:
         storage_dtype(precision)
         return _executor(program, precision)
 
+    def train_many(self, jobs: Sequence[TrainJob]) -> list[Done]:
+        """Run stretches of training, those alike as one program."""
+        return train_many(jobs)
+
+    def evaluate_many(self, jobs: Sequence[EvaluateJob]) -> list[Done]:
+        """Run evaluations, those alike as one program."""
+        return evaluate_many(jobs)
+
     def describe(self) -> dict[str, Any]:
         """Return versions, platform, devices and JAX's own 64-bit setting (which float64 here does not need)."""
         return {
@@ -260,6 +350,16 @@ def _check(program: Program) -> None:
 def _words(key: tuple[int, int]) -> tuple[np.uint32, np.uint32]:
     """Return the two 32-bit words of a root key."""
     return np.uint32(key[0]), np.uint32(key[1])
+
+
+def _repeated(values: Sequence[Any], count: int) -> list[Any]:
+    """Return `count` values: those given, and the last one again."""
+    return [*values, *[values[-1]] * (count - len(values))]
+
+
+def _apart(outcome: Outcome, count: int) -> list[Outcome]:
+    """Return the outcomes of the first `count` of several states."""
+    return [jax.tree.map(lambda array, i=i: array[i], outcome) for i in range(count)]
 
 
 def _first(outcome: Outcome, steps: int, rows: int) -> Outcome:

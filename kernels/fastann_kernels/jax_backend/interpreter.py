@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple, TypeVar
 
 import jax
@@ -25,6 +26,8 @@ from fastann_kernels.program import Loss, Metric, Program
 Array = jax.Array
 Tensors = tuple[Array, ...]
 Carry = TypeVar("Carry")
+#: In the middle of a stretch: tensors and their slots, and whether all losses so far were finite.
+Trained = tuple[tuple[Tensors, tuple[Slots, ...]], Array]
 
 
 class State(NamedTuple):
@@ -223,33 +226,87 @@ def train(
     penalties: Array,
     key: Key,
     first_step: Array,
+    stop: bool = False,
 ) -> tuple[State, Outcome]:
     """Train on `rows` rows in the given order: a step is loss, gradient and update of one batch.
 
-    `coefficients` are those of `updates.prepare`, (steps, columns); `first_step` is a uint32 scalar.
+    `coefficients` are those of `updates.prepare`, (steps, columns); `first_step` is a uint32 scalar. With `stop` the
+    state stays as it is from the first step on whose loss is not finite.
     """
     rule, dtype = program.update, state.params.dtype
     if rule is None:
         raise ValueError("the program has no update rule.")
     gradient = jax.value_and_grad(batch_loss, has_aux=True)
 
-    def step(
-        carry: tuple[Tensors, tuple[Slots, ...]], k: Array, size: int
-    ) -> tuple[tuple[Tensors, tuple[Slots, ...]], Outcome]:
-        tensors, slots = carry
+    def step(carry: Trained, k: Array, size: int) -> tuple[Trained, Outcome]:
+        before, finite = carry
+        tensors, slots = before
         batch = take(data, order, k * batch_size, size)
         step_key = fold_in(key, first_step + k.astype(jnp.uint32))
         (_, (outcome, moved)), grads = gradient(tensors, program, precision, batch, penalties, step_key, collect)
         row = lax.dynamic_index_in_dim(coefficients, k, keepdims=False)
         tensors, slots = update(rule, program.parameters, tensors, slots, grads, row)
-        return (tuple(moved.get(p, tensor) for p, tensor in enumerate(tensors)), slots), outcome
+        after = (tuple(moved.get(p, tensor) for p, tensor in enumerate(tensors)), slots)
+        if stop:
+            finite = finite & jnp.isfinite(outcome.loss)
+            after = jax.tree.map(partial(jnp.where, finite), after, before)
+        return (after, finite), outcome
 
     by_slot = [split(program, state.slots[s]) for s in range(len(rule.slots))]
     slots = tuple(tuple(tensors[i] for tensors in by_slot) for i in range(len(program.parameters)))
-    (tensors, slots), outcome = over_batches(step, (split(program, state.params), slots), rows, batch_size, unroll)
+    begin: Trained = ((split(program, state.params), slots), jnp.asarray(True))
+    ((tensors, slots), _), outcome = over_batches(step, begin, rows, batch_size, unroll)
     vectors = [join(program, [own[s] for own in slots], dtype) for s in range(len(rule.slots))]
     moved = jnp.stack(vectors) if vectors else state.slots
     return State(join(program, tensors, dtype), moved), outcome
+
+
+def train_many(
+    program: Program,
+    precision: str,
+    rows: int,
+    batch_size: int,
+    collect: bool,
+    unroll: int,
+    stop: bool,
+    states: tuple[State, ...],
+    data: Data,
+    order: Array | None,
+    coefficients: Array,
+    penalties: Array,
+    key: Key,
+    first_step: Array,
+) -> tuple[tuple[State, ...], Outcome]:
+    """Train K states as one program, each as `train` alone; all but `data` has a leading axis K."""
+
+    def alone(
+        state: State, order: Array | None, coefficients: Array, penalties: Array, key: Key, first_step: Array
+    ) -> tuple[State, Outcome]:
+        return train(
+            program, precision, rows, batch_size, collect, unroll, state, data, order, coefficients, penalties, key,
+            first_step, stop,
+        )  # fmt: skip
+
+    together = State(*map(jnp.stack, zip(*states, strict=True)))
+    new, outcome = jax.vmap(alone)(together, order, coefficients, penalties, key, first_step)
+    return tuple(map(State, new.params, new.slots)), outcome
+
+
+def evaluate_many(
+    program: Program,
+    precision: str,
+    batch_size: int,
+    collect: bool,
+    params: tuple[Array, ...],
+    data: Data,
+    penalties: Array,
+) -> Outcome:
+    """Evaluate K vectors of parameters as one program, each as `evaluate` alone; `penalties` (K, parameters, 2)."""
+
+    def alone(own: Array, its_penalties: Array) -> Outcome:
+        return evaluate(program, precision, batch_size, collect, own, data, its_penalties)
+
+    return jax.vmap(alone)(jnp.stack(params), penalties)
 
 
 def evaluate(

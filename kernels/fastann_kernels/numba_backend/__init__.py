@@ -5,11 +5,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
+from fastann_kernels.backend import Done, EvaluateJob, TrainJob
 from fastann_kernels.numba_backend import early  # before whatever else imports Numba
 from fastann_kernels.numba_backend.executor import NumbaExecutor
+from fastann_kernels.numba_backend.many import evaluate_many, train_many
 from fastann_kernels.program import Program
 
 __all__ = ["NumbaBackend", "NumbaExecutor", "backend"]
@@ -25,6 +28,16 @@ class NumbaBackend:
     def executor(program: Program, precision: str = "float32") -> NumbaExecutor:
         """Prepare `program`; the same program gives the same executor again."""
         return NumbaExecutor(program, precision)
+
+    @staticmethod
+    def train_many(jobs: Sequence[TrainJob]) -> list[Done]:
+        """Run stretches of training, a thread each; see `fastann_kernels.backend.Backend`."""
+        return train_many(jobs)
+
+    @staticmethod
+    def evaluate_many(jobs: Sequence[EvaluateJob]) -> list[Done]:
+        """Run evaluations, a thread each; see `fastann_kernels.backend.Backend`."""
+        return evaluate_many(jobs)
 
     @staticmethod
     def describe() -> dict[str, Any]:

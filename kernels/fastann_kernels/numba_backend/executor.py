@@ -137,7 +137,8 @@ class NumbaExecutor:
     def put_data(self, x: Array, y: Array | None = None, weights: Array | None = None) -> Data:
         return Data(x, y, weights, len(x), _address(x), _address(y), _address(weights))
 
-    def train(self, state: State, data: Data, steps: Steps) -> tuple[State, Record]:
+    def train(self, state: State, data: Data, steps: Steps, members: int | None = None) -> tuple[State, Record]:
+        """Run the steps and return the state with the record; `members` threads share each batch, if it is given."""
         order = _NO_ORDER if steps.order is None else np.ascontiguousarray(steps.order, np.int64)
         visited = data.rows if steps.order is None else order.size
         arguments = self._arguments(I.TRAIN, data, min(steps.batch_size, visited))
@@ -145,15 +146,22 @@ class NumbaExecutor:
         arguments[I.KEY_0], arguments[I.KEY_1] = steps.key
         arguments[I.STOP] = int(steps.stop_at_nonfinite)
         arguments[I.ORDERED] = int(steps.order is not None)
-        members = self._members(int(arguments[I.BATCH]))
+        members = members or self._members(int(arguments[I.BATCH]))
         call = Call(arguments, visited, order, steps.coefficients, steps.penalties, steps.collect_outputs, members)
         return state, self._run(call, state, self._gradients(members))
 
     def evaluate(
-        self, state: State, data: Data, batch_size: int, penalties: NDArray[np.float64], collect_outputs: bool = False
+        self,
+        state: State,
+        data: Data,
+        batch_size: int,
+        penalties: NDArray[np.float64],
+        collect_outputs: bool = False,
+        members: int | None = None,
     ) -> Record:
+        """Run every row forward; `members` threads share each batch, if it is given."""
         arguments = self._arguments(I.EVALUATE, data, min(batch_size, data.rows))
-        members = self._members(int(arguments[I.BATCH]))
+        members = members or self._members(int(arguments[I.BATCH]))
         call = Call(arguments, data.rows, _NO_ORDER, _NO_ROWS, penalties, collect_outputs, members)
         return self._run(call, state, self._no_gradients)
 
