@@ -5,6 +5,7 @@ from __future__ import annotations
 import _thread
 import signal
 import threading
+import time
 from queue import SimpleQueue
 from typing import Any
 
@@ -206,6 +207,22 @@ def test_a_member_that_fails_keeps_nobody_waiting() -> None:
 
     with pytest.raises(MemoryError, match="no room"):
         team.run(call, 3, barrier)
+
+
+def test_calls_that_do_not_wait_for_one_another_are_waited_for() -> None:
+    team, done = Team(), []
+
+    def call(member: int) -> int:
+        time.sleep(0.05 * member)
+        done.append(member)
+        if member == 2:
+            raise MemoryError("no room")
+        return member
+
+    with pytest.raises(MemoryError, match="no room"):
+        team.run(call, 3)
+    assert sorted(done) == [0, 1, 2]
+    assert team.run(lambda member: member + 5, 2) == 5
 
 
 def _train_for_ever() -> None:

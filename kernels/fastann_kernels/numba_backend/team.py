@@ -122,11 +122,12 @@ class Team:
         self._lock = threading.Lock()
         self._inboxes: list[SimpleQueue[Any]] = []
 
-    def run(self, call: Callable[[int], Any], size: int, barrier: NDArray[np.int64]) -> Any:
+    def run(self, call: Callable[[int], Any], size: int, barrier: NDArray[np.int64] | None = None) -> Any:
         """Call call(0), ..., call(size - 1), all at the same time, and return what call(0) returned.
 
-        Each call begins with `meet`, and call(0) ends no sooner than the others have done their work. An exception
-        before that meeting, an interrupt of the calling thread among them, sends all members home and is raised.
+        Calls that wait for one another in jitted code have a barrier and begin with `meet`; then call(0) ends no sooner
+        than the others have done their work. An exception before that meeting, an interrupt of the calling thread
+        among them, sends all members home and is raised. Calls without a barrier are waited for one by one.
 
         Args:
             call: takes the number of a member.
@@ -136,14 +137,21 @@ class Team:
         if size == 1:
             return call(0)
         failures: list[BaseException] = []
+        ends: SimpleQueue[None] = SimpleQueue()
+        asked = 0
         with self._lock:
             try:
                 for member in range(1, size):
-                    self._inbox(member).put((call, member, barrier, failures))
+                    self._inbox(member).put((call, member, barrier, failures, ends))
+                    asked += 1
                 result = call(0)
             except BaseException:
-                barrier[0] = ABANDONED
+                if barrier is not None:
+                    barrier[0] = ABANDONED
                 raise
+            finally:
+                for _ in range(asked if barrier is None else 0):
+                    ends.get()
         if failures:
             raise failures[0]
         return result
@@ -160,13 +168,15 @@ class Team:
 def _serve(inbox: SimpleQueue[Any]) -> None:
     """Do the calls that come, for ever; one that fails keeps the rest of its team from waiting for it."""
     while True:
-        call, member, barrier, failures = inbox.get()
+        call, member, barrier, failures, ends = inbox.get()
         try:
             call(member)
         except BaseException as error:  # raised by the thread that called
             failures.append(error)
-            barrier[0] = ABANDONED
-        del call, barrier, failures  # nothing is kept alive while waiting
+            if barrier is not None:
+                barrier[0] = ABANDONED
+        ends.put(None)
+        del call, barrier, failures, ends  # nothing is kept alive while waiting
 
 
 class SingleThreadedBlas:
