@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,9 +27,9 @@ from fastann_kernels.jax_backend import conv2d, dense, interpreter, precisions  
 ROUNDING = {"bfloat16": 2.0**-8, "tensorfloat32": 2.0**-11}
 
 
-def dense_network(precision: str, **options: Any) -> Sequential:
+def dense_network(precision: str, backend: str = "jax", **options: Any) -> Sequential:
     model = Sequential([Input((20,)), Dense(32, "tanh"), Dense(16, "tanh"), Dense(3, "softmax")], seed=1)
-    model.compile("adam", "sparse_categorical_crossentropy", precision=precision, backend="jax", **options)
+    model.compile("adam", "sparse_categorical_crossentropy", precision=precision, backend=backend, **options)
     return model
 
 
@@ -40,6 +41,16 @@ def image_network(precision: str) -> Sequential:
     model = Sequential(layers, seed=1)
     model.compile("adam", "sparse_categorical_crossentropy", precision=precision, backend="jax")
     return model
+
+
+@pytest.fixture
+def rounding(backend: str) -> str:
+    """A backend that has products of bfloat16 here."""
+    if backend == "numba":
+        reason = importlib.import_module("fastann_kernels.numba_backend.blas").why_no_halves()
+        if reason is not None:
+            pytest.skip(f"the Numba backend has no products of bfloat16: {reason}")
+    return backend
 
 
 def rows(*shape: int) -> tuple[Any, Any]:
@@ -173,9 +184,9 @@ def test_gradients_and_training_are_float32s_but_for_rounding(name: str, precisi
     assert model.predict(x, verbose=0).dtype == np.float32
 
 
-def test_a_training_in_bfloat16_is_saved_and_goes_on(tmp_path: Path) -> None:
+def test_a_training_in_bfloat16_is_saved_and_goes_on(tmp_path: Path, rounding: str) -> None:
     x, y = rows(20)
-    model = dense_network("bfloat16", metrics=["accuracy"])
+    model = dense_network("bfloat16", metrics=["accuracy"], backend=rounding)
     model.fit(x, y, epochs=2, verbose=0)
     model.save(tmp_path / "model.fastann")
     again = fastann.load_model(tmp_path / "model.fastann")
@@ -185,7 +196,7 @@ def test_a_training_in_bfloat16_is_saved_and_goes_on(tmp_path: Path) -> None:
     assert histories[0] == histories[1]
 
 
-def test_digits_are_read_as_well_as_in_float32() -> None:
+def test_digits_are_read_as_well_as_in_float32(rounding: str) -> None:
     datasets = pytest.importorskip("sklearn.datasets")
     x, y = datasets.load_digits(return_X_y=True)
     x = (x / 16).astype(np.float32)
@@ -193,7 +204,7 @@ def test_digits_are_read_as_well_as_in_float32() -> None:
     for precision in ("float32", "bfloat16"):
         model = Sequential([Input((64,)), Dense(64, "relu"), Dense(10, "softmax")], seed=2)
         model.compile(
-            "adam", "sparse_categorical_crossentropy", metrics=["accuracy"], backend="jax", precision=precision
+            "adam", "sparse_categorical_crossentropy", metrics=["accuracy"], backend=rounding, precision=precision
         )
         model.fit(x[:1300], y[:1300], batch_size=32, epochs=30, verbose=0)
         right[precision] = model.evaluate(x[1300:], y[1300:], verbose=0)[1]
@@ -202,7 +213,7 @@ def test_digits_are_read_as_well_as_in_float32() -> None:
 
 
 @pytest.mark.slow
-def test_fashion_is_read_as_well_as_in_float32(data_folder: Path) -> None:
+def test_fashion_is_read_as_well_as_in_float32(data_folder: Path, rounding: str) -> None:
     """Means over three seeds: a single training of float32 varies by as much."""
     data = load(str(data_folder / "fashion_mnist"))
     assert data.test is not None
@@ -211,7 +222,7 @@ def test_fashion_is_read_as_well_as_in_float32(data_folder: Path) -> None:
         for precision, found in right.items():
             model = Sequential([Input((784,)), Dense(128, "relu"), Dense(10, "softmax")], seed=seed)
             model.compile(
-                "adam", "sparse_categorical_crossentropy", metrics=["accuracy"], backend="jax", precision=precision
+                "adam", "sparse_categorical_crossentropy", metrics=["accuracy"], backend=rounding, precision=precision
             )
             model.fit(data.x.reshape(-1, 784) / np.float32(255), data.y, batch_size=128, epochs=5, verbose=0)
             found.append(model.evaluate(data.test.x.reshape(-1, 784) / np.float32(255), data.test.y, verbose=0)[1])
@@ -222,11 +233,13 @@ def test_fashion_is_read_as_well_as_in_float32(data_folder: Path) -> None:
 # ---- where it cannot be
 
 
-def test_numba_says_who_can() -> None:
-    pytest.importorskip("numba")
+def test_numba_says_who_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    blas = pytest.importorskip("fastann_kernels.numba_backend.blas")
+    monkeypatch.setattr(blas, "why_no_halves", lambda: "they need Intel's MKL")
+    get_backend("numba").executor.cache_clear()  # type: ignore[attr-defined]
     model = Sequential([Input((4,)), Dense(1)], seed=1)
     model.compile("sgd", "mse", backend="numba", precision="bfloat16")
-    with pytest.raises(UnsupportedProgram, match="backend='jax'"):
+    with pytest.raises(UnsupportedProgram, match="Intel's MKL; use backend='jax' or precision='float32'"):
         model.fit(np.ones((4, 4)), np.ones(4), verbose=0)
 
 

@@ -14,7 +14,7 @@ _LOCK = threading.Lock()
 _COMPILED: set[str] = set()
 
 #: Work buffers of a team member; see `executor.Workspace`.
-BUFFERS = 8
+BUFFERS = 10
 
 #: Loading from the cache takes less than this; only a real compilation is announced.
 _PATIENCE_SECONDS = 1.5

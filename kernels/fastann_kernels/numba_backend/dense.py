@@ -1,6 +1,7 @@
 """The dense layer: z = x W + b, y = f(z), and its backward pass.
 
-Arrays are flat and C-ordered: x (B, I), W (I, O), b (O,), y, z and delta (B, O).
+Arrays are flat and C-ordered: x (B, I), W (I, O), b (O,), y, z and delta (B, O). Where the factors of products are
+bfloat16, `half_W` holds W in it, and `half_x` and `half_delta` take x and delta; else all three are empty.
 """
 
 from __future__ import annotations
@@ -9,10 +10,13 @@ from fastann_kernels.numba_backend.activations import LINEAR, activate_backward,
 from fastann_kernels.numba_backend.blas import gemm
 from fastann_kernels.numba_backend.compiling import lean
 from fastann_kernels.numba_backend.elementary import copy, like
+from fastann_kernels.numba_backend.halves import round_to_halves
 from fastann_kernels.numba_backend.vectors import column_sums, small_gemm
 
 #: Elements of a kernel that stay in the cache while it is read again for every 8 rows.
 _CACHED = 1 << 17
+#: Elements of a matrix that stay in the cache while one loop after another goes over them.
+_BLOCK = 1 << 15
 #: Columns below which most lanes of a vector would be idle.
 _NARROW = 6
 
@@ -28,34 +32,55 @@ def add_bias(b, z):
 
 
 @lean
-def dense(x, W, b, rows, fan_in, fan_out, code, alpha, y, z, small):
+def dense(x, W, b, rows, fan_in, fan_out, code, alpha, y, z, small, half_x, half_W):
     """y = f(x W + b); z, unless empty, receives the input of f, which its derivative will need.
 
     Products of at most `small` multiplications take the kernel for small matrices.
     """
-    if fan_out >= _NARROW and rows * fan_in * fan_out <= small and fan_in * fan_out <= _CACHED:
+    biased = b.size > 0
+    if half_W.size:
+        round_to_halves(x, half_x)
+        gemm(False, False, rows, fan_out, fan_in, half_x, fan_in, half_W, fan_out, like(x, 0), y, fan_out)
+    elif fan_out >= _NARROW and rows * fan_in * fan_out <= small and fan_in * fan_out <= _CACHED:
         small_gemm(rows, fan_out, fan_in, x, fan_in, 1, W, fan_out, b, y, fan_out, False)
+        biased = False
     else:
         gemm(False, False, rows, fan_out, fan_in, x, fan_in, W, fan_out, like(x, 0), y, fan_out)
-        if b.size:
-            add_bias(b, y)
-    if z.size:
-        copy(y, z)
-    if code != LINEAR:
-        activate_in_place(code, alpha, y)
+    for start in range(0, rows, max(1, _BLOCK // fan_out)):
+        block = y[start * fan_out : (start + max(1, _BLOCK // fan_out)) * fan_out]
+        if biased:
+            add_bias(b, block)
+        if z.size:
+            copy(block, z[start * fan_out : start * fan_out + block.size])
+        if code != LINEAR:
+            activate_in_place(code, alpha, block)
 
 
 @lean
-def dense_backward(x, W, y, z, delta, rows, fan_in, fan_out, code, alpha, dW, db, dx, add_W, add_b, add_x):
+def dense_backward(
+    x, W, y, z, delta, rows, fan_in, fan_out, code, alpha, dW, db, dx, add_W, add_b, add_x, half_x, half_W, half_delta
+):
     """From delta = dL/dy, which is turned into dL/dz in place: dW = x^T delta, db = sum of rows, dx = delta W^T,
     each added to what is there if its flag says so.
 
-    An empty dx asks for no gradient of the input, an empty db says that the layer has no bias.
+    An empty dx asks for no gradient of the input, an empty db says that the layer has no bias. `half_x` is as `dense`
+    has left it.
     """
-    if code != LINEAR:
-        activate_backward(code, alpha, y, z, fan_out, delta)
+    for start in range(0, rows, max(1, _BLOCK // fan_out)):
+        stop = min(rows, start + max(1, _BLOCK // fan_out))
+        first, last = start * fan_out, stop * fan_out
+        block = delta[first:last]
+        if code != LINEAR:
+            activate_backward(code, alpha, y[first:last], z[first:last], fan_out, block)
+        if db.size:
+            column_sums(stop - start, fan_out, block, db, add_b or start > 0)
+        if half_W.size:
+            round_to_halves(block, half_delta[first:last])
+    if half_W.size:
+        gemm(True, False, fan_in, fan_out, rows, half_x, fan_in, half_delta, fan_out, like(x, add_W), dW, fan_out)
+        if dx.size:
+            gemm(False, True, rows, fan_in, fan_out, half_delta, fan_out, half_W, fan_out, like(x, add_x), dx, fan_in)
+        return
     gemm(True, False, fan_in, fan_out, rows, x, fan_in, delta, fan_out, like(x, add_W), dW, fan_out)
-    if db.size:
-        column_sums(rows, fan_out, delta, db, add_b)
     if dx.size:
         gemm(False, True, rows, fan_in, fan_out, delta, fan_out, W, fan_out, like(x, add_x), dx, fan_in)

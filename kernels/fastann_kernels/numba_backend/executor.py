@@ -68,9 +68,15 @@ class Call:
 
 
 class Workspace:
-    """The buffers of one member of a team, for up to `capacity` rows."""
+    """The buffers of one member of a team, for up to `capacity` rows.
 
-    def __init__(self, executor: NumbaExecutor, capacity: int) -> None:
+    Args:
+        executor: whose buffers they are.
+        capacity: rows.
+        half_params: what the team shares: room for the parameters in bfloat16; empty in other precisions.
+    """
+
+    def __init__(self, executor: NumbaExecutor, capacity: int, half_params: Array) -> None:
         plan, program, dtype = executor.plan, executor.program, executor.dtype
         tables = np.concatenate([plan.losses, plan.metrics])
         positions = tables[:, L_POSITIONS].max(initial=1)
@@ -86,7 +92,12 @@ class Workspace:
             "sample weights": max(1, len(program.outputs)),
         }
         workspace = np.empty(plan.workspace, dtype)
-        self.buffers = (*(np.empty(capacity * n, dtype) for n in columns.values()), workspace)
+        # two numbers in bfloat16 take the room of one: those of all values, and of the widest delta
+        halves = -(-capacity * (plan.value_columns + plan.widest_dense) // 2) if half_params.size else 0
+        self.buffers = (
+            *(np.empty(capacity * n, dtype) for n in columns.values()), workspace, np.empty(halves, dtype),
+            half_params,
+        )  # fmt: skip
 
 
 class Once:
@@ -94,7 +105,7 @@ class Once:
 
     def __init__(self, executor: NumbaExecutor) -> None:
         program = executor.program
-        workspace = Workspace(executor, _FEW_ROWS)
+        workspace = Workspace(executor, _FEW_ROWS, executor.half_params())
         self.buffers = workspace.buffers
         self.arguments = np.zeros(I.ARGUMENTS, np.int64)
         self.arguments[[I.MODE, I.SMALL, I.RULE, I.FLAGS, I.X_COLUMNS, I.CAPACITY, I.MEMBERS, I.COLLECT]] = (
@@ -125,6 +136,7 @@ class NumbaExecutor:
         self._tables = (*self.plan.tables, addresses(program, self.dtype))
         self._threads = threads_allowed()
         self._no_gradients = np.zeros((1, 0), self.dtype)
+        self._bfloat16 = precision == "bfloat16"
         compile_for(I.run, self.dtype, self._tables)
 
     def put_state(self, host: HostState) -> State:
@@ -282,8 +294,13 @@ class NumbaExecutor:
         """Return this thread's buffers, a set a member, made anew only when a larger batch or team comes."""
         spaces: list[Workspace] = getattr(self._local, "spaces", [])
         if len(spaces) < members or spaces[0].capacity < capacity:
-            spaces = self._local.spaces = [Workspace(self, capacity) for _ in range(members)]
+            shared = self.half_params()
+            spaces = self._local.spaces = [Workspace(self, capacity, shared) for _ in range(members)]
         return spaces
+
+    def half_params(self) -> Array:
+        """Return room for the parameters in bfloat16, two in the place of one; none in other precisions."""
+        return np.empty(-(-self.program.parameter_count // 2) if self._bfloat16 else 0, self.dtype)
 
 
 def _address(array: Array | None) -> int:
@@ -296,8 +313,10 @@ def _address(array: Array | None) -> int:
 
 def _check(program: Program, precision: str) -> None:
     storage_dtype(precision)
-    if precision == "bfloat16":
-        raise UnsupportedProgram("the Numba backend has no products of bfloat16; use backend='jax', or 'float32'.")
+    if precision == "bfloat16" and (reason := blas.why_no_halves()) is not None:
+        raise UnsupportedProgram(
+            f"the Numba backend has no products of bfloat16 here: {reason}; use backend='jax' or precision='float32'."
+        )
     if any(loss.op == "callable" for loss in program.losses):
         raise UnsupportedProgram(
             "the Numba backend cannot differentiate a Python function as a loss; "

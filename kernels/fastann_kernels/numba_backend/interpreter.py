@@ -24,6 +24,7 @@ from fastann_kernels.numba_backend.compiling import entry, lean, sources_digest
 from fastann_kernels.numba_backend.dense import dense, dense_backward
 from fastann_kernels.numba_backend.dropout import dropout, dropout_backward, stream_key, threefry
 from fastann_kernels.numba_backend.elementary import copy, fill
+from fastann_kernels.numba_backend.halves import as_halves, round_to_halves
 from fastann_kernels.numba_backend.metrics import metric
 from fastann_kernels.numba_backend.team import meet, wait_for_all
 from fastann_kernels.numba_backend.updates import CLIP_FLAGS, clip, gather_gradients, penalty, update
@@ -101,6 +102,7 @@ def forward(tables, call, params, grads, buffers, shared, barrier, skip_fused):
     """Run every instruction on this member's rows; return what instructions add to the loss."""
     instructions, numbers = tables[0], tables[1]
     values, scratch = buffers[0], buffers[2]
+    halves, half_params = as_halves(buffers[8]), as_halves(buffers[9])
     rows, capacity, training = call[C.ROWS], call[C.CAPACITY], call[C.TRAINING]
     added = 0.0
     for i in range(instructions.shape[0]):
@@ -118,7 +120,10 @@ def forward(tables, call, params, grads, buffers, shared, barrier, skip_fused):
             z = scratch[:0] if t[T.PRE] < 0 else scratch[t[T.PRE] * capacity : t[T.PRE] * capacity + y.size]
             W = params[t[T.KERNEL] : t[T.KERNEL] + n_in * n_out]
             b = params[:0] if t[T.BIAS] < 0 else params[t[T.BIAS] : t[T.BIAS] + n_out]
-            dense(x, W, b, wide, n_in, n_out, t[T.CODE], numbers[i], y, z, call[C.SMALL])
+            # all empty without bfloat16: slices of empty arrays are
+            half_x = halves[t[T.IN] * capacity : t[T.IN] * capacity + x.size]
+            half_W = half_params[t[T.KERNEL] : t[T.KERNEL] + n_in * n_out]
+            dense(x, W, b, wide, n_in, n_out, t[T.CODE], numbers[i], y, z, call[C.SMALL], half_x, half_W)
         elif t[T.OP] == ACTIVATION:
             top = y if t[T.SCRATCH] < 0 else scratch[t[T.SCRATCH] * capacity : t[T.SCRATCH] * capacity + wide]
             activate(t[T.CODE], numbers[i], x, n_out, y, top)
@@ -137,6 +142,7 @@ def backward(tables, call, params, grads, buffers, shared, barrier):
     """Run every instruction's gradient, last to first; the losses have written the gradients of the outputs."""
     instructions, numbers = tables[0], tables[1]
     values, deltas, scratch = buffers[0], buffers[1], buffers[2]
+    halves, half_params = as_halves(buffers[8]), as_halves(buffers[9])
     rows, capacity, training = call[C.ROWS], call[C.CAPACITY], call[C.TRAINING]
     for i in range(instructions.shape[0] - 1, -1, -1):
         t = instructions[i]
@@ -156,9 +162,12 @@ def backward(tables, call, params, grads, buffers, shared, barrier):
             kernel_end = t[T.KERNEL] + n_in * n_out
             W, dW = params[t[T.KERNEL] : kernel_end], grads[t[T.KERNEL] : kernel_end]
             db = grads[:0] if t[T.BIAS] < 0 else grads[t[T.BIAS] : t[T.BIAS] + n_out]
+            half_x = halves[t[T.IN] * capacity : t[T.IN] * capacity + x.size]
+            half_delta = halves[values.size : values.size + delta.size]
+            half_W = half_params[t[T.KERNEL] : t[T.KERNEL] + W.size]
             dense_backward(
                 x, W, y, z, delta, wide, n_in, n_out, t[T.CODE], numbers[i], dW, db, dx, t[T.ADD_KERNEL],
-                t[T.ADD_BIAS], t[T.ACCUMULATE],
+                t[T.ADD_BIAS], t[T.ACCUMULATE], half_x, half_W, half_delta,
             )  # fmt: skip
         elif dx.size and t[T.OP] == DROPOUT and training:
             mask = scratch[t[T.SCRATCH] * capacity : t[T.SCRATCH] * capacity + y.size]
@@ -299,12 +308,26 @@ def _load(arguments, inputs, order, capacity, first, rows, values, batch_y, batc
 
 
 @lean
-def _update(member, barrier, arguments, tensors, spans, coefficients, penalties, params, grads, slots):
+def _stretch(params, member, members):
+    """Return begin and end of a member's part of the flat vectors."""
+    # they begin at multiples of 32 numbers, so that no two members write to one cache line
+    start = (params.size * member // members) // 32 * 32
+    stop = params.size if member == members - 1 else (params.size * (member + 1) // members) // 32 * 32
+    return start, stop
+
+
+@lean
+def _round_parameters(params, start, stop, buffer):
+    """Round a stretch of the parameters to bfloat16, where products have such factors."""
+    if buffer.size:
+        round_to_halves(params[start:stop], as_halves(buffer)[start:stop])
+
+
+@lean
+def _update(member, barrier, arguments, tensors, spans, coefficients, penalties, params, grads, slots, half_params):
     """Do this member's part of the optimizer step: one stretch of the flat vectors."""
     members, flags = arguments[MEMBERS], arguments[FLAGS]
-    # stretches start at multiples of 16 numbers, so that no two members write to one cache line
-    start = (params.size * member // members) // 16 * 16
-    stop = params.size if member == members - 1 else (params.size * (member + 1) // members) // 16 * 16
+    start, stop = _stretch(params, member, members)
     gather_gradients(grads, tensors, penalties, params, start, stop)
     if flags & CLIP_FLAGS:
         wait_for_all(barrier, members)
@@ -312,6 +335,7 @@ def _update(member, barrier, arguments, tensors, spans, coefficients, penalties,
             clip(flags, coefficients, tensors, grads[0])
         wait_for_all(barrier, members)
     update(arguments[RULE], flags, coefficients, spans, params, grads[0], slots, start, stop)
+    _round_parameters(params, start, stop, half_params)
 
 
 @lean
@@ -335,7 +359,7 @@ def _forward_pass(
     """Run this member's rows of one batch forward, losses and metrics included."""
     (_instructions, _numbers, loss_table, loss_numbers, metric_table, metric_numbers,
      cleared, inputs, outputs, _tensors, _spans, _integers, _reals, _calls) = tables  # fmt: skip
-    values, deltas, _scratch, spare, top, batch_y, batch_w, _workspace = buffers
+    values, deltas, _scratch, spare, top, batch_y, batch_w, _workspace, _halves, _half_params = buffers
     mode, batch, capacity, members = arguments[MODE], arguments[BATCH], arguments[CAPACITY], arguments[MEMBERS]
     visited = order.size if arguments[ORDERED] else arguments[N_ROWS]
     size = min(batch, visited - step * batch)
@@ -394,6 +418,10 @@ def _make_run(digest: str) -> Any:
         mode, members = arguments[MODE], arguments[MEMBERS]
         if not meet(barrier, members):
             return -1
+        start, stop = _stretch(params, member, members)
+        _round_parameters(params, start, stop, buffers[9])
+        if buffers[9].size:
+            wait_for_all(barrier, members)
         own_grads = grads[member] if mode <= GRADIENTS else grads[0]
         visited = order.size if arguments[ORDERED] else arguments[N_ROWS]
         steps = (visited + arguments[BATCH] - 1) // arguments[BATCH]
@@ -420,7 +448,10 @@ def _make_run(digest: str) -> Any:
             # nobody may change a weight while another still adds up the penalties
             if members > 1 and penalties.any():
                 wait_for_all(barrier, members)
-            _update(member, barrier, arguments, tensors, spans, coefficients[step], penalties, params, grads, slots)
+            _update(
+                member, barrier, arguments, tensors, spans, coefficients[step], penalties, params, grads, slots,
+                buffers[9],
+            )  # fmt: skip
             wait_for_all(barrier, members)
         if mode > GRADIENTS:
             wait_for_all(barrier, members)

@@ -92,6 +92,12 @@ class Plan:
     workspace: int
     shared: int
 
+    @property
+    def widest_dense(self) -> int:
+        """Columns of the widest output of a dense layer, positions counted."""
+        dense = self.instructions[self.instructions[:, OP] == _OP_CODES["dense"]]
+        return int((dense[:, ROWS] * dense[:, WIDTH_OUT]).max(initial=0))
+
     @cached_property
     def tables(self) -> tuple[Table | NDArray[np.float64], ...]:
         """What the interpreter is given, in its order."""
