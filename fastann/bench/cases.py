@@ -32,11 +32,15 @@ class Case:
         widths: columns of the data, units of each layer.
         batch_size: rows an update.
         rows: of the data.
+        device: "cpu" or "gpu", for contenders that can do both.
+        precision: for contenders that know several.
     """
 
     widths: tuple[int, ...]
     batch_size: int
     rows: int
+    device: str = "cpu"
+    precision: str = "float32"
 
     @property
     def name(self) -> str:

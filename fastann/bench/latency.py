@@ -65,9 +65,9 @@ def measure_latency(
     return found
 
 
-def calls(network: str, name: str, rows: Sequence[int]) -> dict[int, list[float]]:
+def calls(network: str | Case, name: str, rows: Sequence[int]) -> dict[int, list[float]]:
     """Return the microseconds of many calls of one predictor, for each number of rows."""
-    case = case_of(network, 64, 64)
+    case = case_of(network, 64, 64) if isinstance(network, str) else network
     predict = {"numba": _ours, "jax": _ours, "torch": _torch, "onnxruntime": _onnx}[name](case, name)
     x = case.data()[0]
     found = {}
@@ -87,7 +87,7 @@ def calls(network: str, name: str, rows: Sequence[int]) -> dict[int, list[float]
 def _ours(case: Case, backend: str) -> Callable[[Any], Any]:
     from fastann.bench.throughput import build
 
-    model = build(case, backend, "float32")
+    model = build(case, backend, case.precision)
     return lambda x: model.predict(x, verbose=0)
 
 
@@ -104,11 +104,13 @@ def _torch(case: Case, name: str) -> Callable[[Any], Any]:
 
     library: Any = torch
     library.set_num_threads(1)
-    network = Eager(case, _weights(case)).network
+    device = "cuda" if case.device == "gpu" else "cpu"
+    library.set_float32_matmul_precision("high" if case.precision == "tensorfloat32" else "highest")
+    network = Eager(case, _weights(case)).network.to(device)
 
     def predict(x: Any) -> Any:
-        with library.inference_mode():
-            return network(library.from_numpy(x)).numpy()
+        with library.inference_mode(), library.autocast(device, library.bfloat16, case.precision == "bfloat16"):
+            return network(library.from_numpy(x).to(device)).float().cpu().numpy()
 
     return predict
 

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from fastann.bench.cases import Case, case_of, check_networks, flops_per_sample
-from fastann.bench.contenders import CONTENDERS, missing
+from fastann.bench.contenders import AGREEMENT, CONTENDERS, ENTRIES, missing
 from fastann.bench.images import ImageCase
 from fastann.bench.record import spread
 
@@ -64,14 +64,14 @@ def measure_peers(
     for name, batch in cases:
         case = usual_case(name, batch)
         report(f"{name} at {batch}: {case.rows} rows, {case.steps} steps an epoch")
-        found.append({"name": name, **_measure(case, _installed(case, names, report), rounds, seconds, report)})
+        found.append({"name": name, **compare(case, names, rounds, seconds, report)})
     return found
 
 
 def _installed(case: Case, names: Sequence[str] | None, report: Callable[[str], None]) -> list[str]:
     chosen = []
     for name in CONTENDERS if names is None else names:
-        entry = CONTENDERS[name]
+        entry = ENTRIES[name]
         if (entry.images if isinstance(case, ImageCase) else entry.dense) is None:
             continue
         lacking = missing(entry)
@@ -84,7 +84,7 @@ def _installed(case: Case, names: Sequence[str] | None, report: Callable[[str], 
 
 def _serve(connection: Connection, name: str, case: Case, weights: Any) -> None:
     """Build a contender and answer calls `(method, arguments)` with `(seconds, result)` until None comes."""
-    entry = CONTENDERS[name]
+    entry = ENTRIES[name]
     try:
         module = importlib.import_module(f"fastann.bench.contenders.{entry.module}")
         kind = entry.images if isinstance(case, ImageCase) else entry.dense
@@ -148,7 +148,7 @@ def _gathered(
             try:
                 remotes[name] = _Remote(name, case, weights)
             except _Failed as error:
-                report(f"left out: {CONTENDERS[name].title}, which does not start: {error}")
+                report(f"left out: {ENTRIES[name].title}, which does not start: {error}")
         yield remotes, first.call("orders", 3)[1]
     finally:
         for remote in remotes.values():
@@ -156,7 +156,7 @@ def _gathered(
 
 
 def _same_curves(
-    remotes: dict[str, _Remote], orders: list[Any], report: Callable[[str], None]
+    remotes: dict[str, _Remote], orders: list[Any], case: Case, report: Callable[[str], None]
 ) -> dict[str, dict[str, Any]]:
     """Train each contender in the given orders; returns its losses and the seconds of the first epoch."""
     found: dict[str, dict[str, Any]] = {}
@@ -165,14 +165,14 @@ def _same_curves(
         try:
             calls = [remote.call("epoch", order) for order in orders]
         except _Failed as error:
-            report(f"left out: {CONTENDERS[name].title}, which does not train: {error}")
+            report(f"left out: {ENTRIES[name].title}, which does not train: {error}")
             remotes.pop(name).close()
             continue
         losses = np.array([loss for _, loss in calls])
         expected = losses if expected is None else expected
         differences = np.abs(losses / expected - 1)
-        if not differences[0] < CONTENDERS[name].agreement:
-            report(f"left out: {CONTENDERS[name].title}, which trains differently: {losses} against {expected}")
+        if not differences[0] < max(ENTRIES[name].agreement, AGREEMENT[case.precision]):
+            report(f"left out: {ENTRIES[name].title}, which trains differently: {losses} against {expected}")
             remotes.pop(name).close()
             continue
         found[name] = {
@@ -197,12 +197,13 @@ def _timed(remotes: dict[str, _Remote], case: Case, rounds: int, seconds: float)
     return times
 
 
-def _measure(
-    case: Case, names: list[str], rounds: int, seconds: float, report: Callable[[str], None]
+def compare(
+    case: Case, chosen: Sequence[str] | None, rounds: int, seconds: float, report: Callable[[str], None]
 ) -> dict[str, Any]:
-    """Compare curves and take times of one case."""
+    """Compare curves and take times of one case; see `measure_peers`."""
+    names = _installed(case, chosen, report)
     with _gathered(names, case, report) as (remotes, orders):
-        curves = _same_curves(remotes, orders, report)
+        curves = _same_curves(remotes, orders, case, report)
         times = _timed(remotes, case, rounds, seconds)
         contenders = {
             name: {"step_us": spread(times[name]), **curves[name], "about": remotes[name].about} for name in remotes

@@ -30,13 +30,18 @@ def spread(times: Sequence[float]) -> dict[str, Any]:
     }
 
 
-def write_record(folder: str | os.PathLike[str], suite: str, settings: dict[str, Any], results: Any) -> Path:
+def write_record(
+    folder: str | os.PathLike[str], suite: str, settings: dict[str, Any], results: Any, device: str | None = None
+) -> Path:
     """Write one run of a suite, with the machine it ran on, and return the file: <suite>-<processor>.json.
 
-    The file is written beside and renamed into place.
+    `device` is the processor's name where it is not the machine's own, such as a GPU. The file is written beside and
+    renamed into place.
     """
     about = machine.describe(PACKAGES)
-    path = Path(folder) / f"{suite}-{machine.slug(about['cpu'])}.json"
+    if device is not None:
+        about["device"] = device
+    path = Path(folder) / f"{suite}-{machine.slug(device or about['cpu'])}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     record = {"suite": suite, "machine": about, "settings": settings, "results": results}
     beside = path.with_name(f".{path.name}.part")

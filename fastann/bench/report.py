@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fastann.bench.contenders import CONTENDERS
+from fastann.bench.contenders import CONTENDERS, ENTRIES
 from fastann.bench.latency import PREDICTORS
 from fastann.bench.record import read_records
 from fastann.optional import require
@@ -81,7 +81,8 @@ def _svg(figure: Figure) -> str:
 def _about(record: dict[str, Any]) -> str:
     machine = record["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items() if version)
-    return f"{machine['cpu']}, {machine['cores']} cores, {machine['system']}, {machine['date']}; {versions}"
+    device = f"{machine['device']}; " if "device" in machine else ""
+    return f"{device}{machine['cpu']}, {machine['cores']} cores, {machine['system']}, {machine['date']}; {versions}"
 
 
 def _throughput(record: dict[str, Any]) -> Section:
@@ -135,6 +136,29 @@ def _peers(record: dict[str, Any]) -> Section:
         ("network and batch", "contender", "step, us", "min", "IQR", "to fastann, Numba"),
         rows,
         [speedups(bars, "How many times as fast fastann on Numba is")],
+    )
+
+
+def _device_peers(record: dict[str, Any]) -> Section:
+    results = record["results"]
+    rows = []
+    for entry in results["entries"]:
+        title = f"{entry['name']} at {entry['batch_size']:,}, {entry['precision']}"
+        first = next((found["step_us"]["median"] for found in entry["contenders"].values()), 0.0)
+        for name, found in entry["contenders"].items():
+            step = found["step_us"]["median"]
+            sheet = f"{found['mfu_of_datasheet']:.0%}" if "mfu_of_datasheet" in found else ""
+            cells = (title, ENTRIES[name].title, f"{step:,.1f}", f"{step / first:.2f}x", f"{found['tflops']:.2f}",
+                     f"{found['mfu']:.0%}", sheet)  # fmt: skip
+            rows.append(Row(cells, step < first))
+    peaks = ", ".join(f"{rate:.1f} in {precision}" for precision, rate in results["peaks_tflops"].items())
+    return Section(
+        "Other libraries at the same work, on one device",
+        "One step of Adam, data on the device, whole epochs, in turns; losses were seen to agree first. Peaks of "
+        f"matrix products in the same run, TFLOP/s: {peaks}.",
+        _about(record),
+        ("case", "contender", "step, us", "to fastann", "TFLOP/s", "of the peak", "of the datasheet"),
+        rows,
     )
 
 
@@ -197,6 +221,9 @@ _SECTIONS: dict[str, Callable[[dict[str, Any]], Section]] = {
     "latency": _latency,
     "memory": _memory,
     "startup": _startup,
+    "device-throughput": _throughput,
+    "device-peers": _device_peers,
+    "device-latency": _latency,
 }
 
 

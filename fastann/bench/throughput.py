@@ -52,22 +52,21 @@ def sweep(
     """Measure one network on one backend at each batch size, in this process."""
     entries = []
     for batch in batch_sizes:
-        case = case_of(network, batch)
-        steps_per_second = [case.steps / took for took in _epochs(case, backend, precision, seconds, repeats)]
-        rates = spread(steps_per_second)
-        samples = rates["median"] * batch
-        entries.append(
-            {
-                "network": network,
-                "backend": backend,
-                "precision": precision,
-                "batch_size": batch,
-                "steps_per_second": rates,
-                "samples_per_second": samples,
-                "gflops": samples * flops_per_sample(case.widths) / 1e9,
-            }
-        )
+        measured = measure_case(case_of(network, batch), backend, precision, seconds, repeats)
+        entries.append({"network": network, "backend": backend, "precision": precision, **measured})
     return entries
+
+
+def measure_case(case: Case, backend: str, precision: str, seconds: float, repeats: int) -> dict[str, Any]:
+    """Return the speed of training on one case, in this process."""
+    rates = spread([case.steps / took for took in _epochs(case, backend, precision, seconds, repeats)])
+    samples = rates["median"] * case.batch_size
+    return {
+        "batch_size": case.batch_size,
+        "steps_per_second": rates,
+        "samples_per_second": samples,
+        "gflops": samples * flops_per_sample(case.widths) / 1e9,
+    }
 
 
 def build(case: Case, backend: str, precision: str) -> Any:
@@ -87,6 +86,7 @@ def _epochs(case: Case, backend: str, precision: str, seconds: float, repeats: i
     """Return seconds an epoch, once for each repeat, compilation left out."""
     model = build(case, backend, precision)
     x, y = case.data()
+    x.flags.writeable = False  # so that it may stay on a device
     size = case.batch_size
 
     def run(epochs: int) -> float:

@@ -20,6 +20,9 @@ Networks = Annotated[list[str] | None, typer.Option("--network", help="tiny, sma
 Batches = Annotated[list[int] | None, typer.Option("--batch", min=1, help="Batch size; repeatable.")]
 Backends = Annotated[list[str] | None, typer.Option("--backend", help="numba or jax; repeatable.")]
 Seconds = Annotated[float, typer.Option(min=0.0, help="Least time of one measurement.")]
+Device = Annotated[
+    str | None, typer.Option(help="gpu, or cpu for the same suite there: fastann.bench.gpu, JAX and its peers.")
+]
 FOLDER = Path("fastann-bench")
 
 
@@ -46,6 +49,18 @@ def _run(suite: str, out: Path, measure: Callable[..., Any], settings: dict[str,
     return results
 
 
+def _on_device(suite: str, device: str, out: Path, **options: Sequence[str] | float | None) -> None:
+    """Run a suite of `fastann.bench.gpu`."""
+    from fastann.bench.gpu import main
+
+    arguments = [suite, "--device", device, "--out", str(out)]
+    for name, value in options.items():
+        values = [] if value is None else value if isinstance(value, list) else [value]
+        arguments += [part for each in values for part in (f"--{name}", str(each))]
+    if main(arguments, _say):
+        raise typer.Exit(2)
+
+
 def _table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     from rich.table import Table
 
@@ -68,8 +83,13 @@ def throughput(
         list[str] | None, typer.Option(help="float32, float64, tensorfloat32 or bfloat16; repeatable.")
     ] = None,
     seconds: Seconds = 0.5,
+    device: Device = None,
 ) -> None:
     """Samples, steps and arithmetic a second against batch size."""
+    if device is not None:
+        sizes, precisions = batch or [4096], precision or ["float32"]
+        cases = [f"{name}:{size}:{kind}" for name in network or () for size in sizes for kind in precisions]
+        return _on_device("throughput", device, out, case=cases, seconds=seconds)
     from fastann.bench.throughput import measure_throughput
 
     settings = _given(networks=network, batch_sizes=batch, backends=backend, precisions=precision, seconds=seconds)
@@ -92,8 +112,11 @@ def peers(
     contender: Annotated[list[str] | None, typer.Option(help="Whom to compare; numba comes first.")] = None,
     rounds: Annotated[int, typer.Option(min=2, help="Measurements of each contender, in turns.")] = 7,
     seconds: Seconds = 1.0,
+    device: Device = None,
 ) -> None:
     """The same work in other libraries: PyTorch, Keras, scikit-learn, JAX by hand."""
+    if device is not None:
+        return _on_device("peers", device, out, case=case, contender=contender, rounds=rounds, seconds=seconds)
     from fastann.bench.peers import measure_peers
 
     cases = None if case is None else [_case(text) for text in case]
@@ -167,8 +190,12 @@ def latency(
     out: Out = FOLDER,
     network: Networks = None,
     rounds: Annotated[int, typer.Option(min=1, help="Turns of each predictor, 2,000 calls each.")] = 3,
+    device: Device = None,
 ) -> None:
     """Predictions of 1, 8 and 64 rows: median and 99th percentile of a call."""
+    if device is not None:
+        cases = [f"{name}:{rows}" for name in network or () for rows in (1, 8, 64)]
+        return _on_device("latency", device, out, case=cases)
     from fastann.bench.latency import PREDICTORS, measure_latency
 
     entries = _run("latency", out, measure_latency, _given(networks=network, rounds=rounds))

@@ -103,6 +103,19 @@ def test_parts_small_arrays_and_memory_maps_are_not_kept(tmp_path: Path) -> None
     assert not placing._copies
 
 
+def test_on_another_device_arrays_that_are_read_only_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(placing.jax, "default_backend", lambda: "gpu")
+    rows = np.ones((ROWS, 4), np.float32)
+    assert placing.place(rows) is not placing.place(rows)
+    rows.flags.writeable = False
+    first = placing.place(rows)
+    assert placing.place(rows.reshape(ROWS, 4)) is first
+    assert placing.place(rows.reshape(-1, 2)).shape == (ROWS * 2, 2)
+    del rows
+    gc.collect()
+    assert not placing._copies
+
+
 def test_threads_get_their_own_rows() -> None:
     arrays = [lying(16, fill) for fill in range(4)]
     right: list[bool] = []

@@ -18,10 +18,25 @@ CONTENDERS: dict[str, Entry] = {
     "sklearn": Entry("scikit-learn MLP", ("sklearn",), "sklearn", "Perceptron"),
 }
 
+#: The same work on one device, a GPU above all, in any precision.
+DEVICE_CONTENDERS: dict[str, Entry] = {
+    "jax-device": Entry("fastann, JAX", ("jax",), "ours", "JaxOnDevice"),
+    "by-hand": Entry("JAX lax.scan by hand", ("jax",), "by_hand", "ByHand"),
+    "torch-device": Entry("PyTorch, eager, fused Adam", ("torch",), "torch_device", "OnDevice"),
+    "torch-device-compile": Entry("PyTorch, torch.compile", ("torch",), "torch_device", "CompiledOnDevice"),
+    "torch-device-overhead": Entry("PyTorch, reduce-overhead", ("torch",), "torch_device", "ReducedOverhead"),
+    "torch-device-graph": Entry("PyTorch, step as a CUDA graph", ("torch",), "torch_device", "Graphed"),
+}
+
+ENTRIES = CONTENDERS | DEVICE_CONTENDERS
+
+#: Least agreement of losses where products are rounded, in place of `Entry.agreement` if that is stricter.
+AGREEMENT = {"float32": 0.0, "tensorfloat32": 2e-2, "bfloat16": 5e-2}
+
 
 def missing(entry: Entry) -> list[str]:
     """Return the packages that a contender lacks here."""
     return [package for package in entry.needs if importlib.util.find_spec(package) is None]
 
 
-__all__ = ["CONTENDERS", "Contender", "Entry", "missing"]
+__all__ = ["AGREEMENT", "CONTENDERS", "DEVICE_CONTENDERS", "ENTRIES", "Contender", "Entry", "missing"]

@@ -92,6 +92,15 @@ class NumbaImages(Images):
     """On the Numba backend."""
 
 
+class JaxOnDevice(Jax):
+    """On the JAX backend in the precision of the case, with rows that are said not to change."""
+
+    def __init__(self, case: Case, weights: Weights | None = None) -> None:
+        self.precision = case.precision
+        super().__init__(case, weights)
+        self.x.flags.writeable = False
+
+
 class JaxImages(Images):
     """On the JAX backend."""
 

@@ -3,6 +3,9 @@
 On a CPU XLA works on an array where it lies if that is a multiple of 64 bytes, which NumPy's large arrays never are:
 they begin 16 bytes into a page. So they are copied, which takes as long as an epoch or two of a small network, and the
 copy is kept while the array lives: another training on the same rows compares instead, a fraction of the time.
+
+Elsewhere comparing would take as long as bringing the array there again. What stays on the device there are arrays that
+are read-only (`x.flags.writeable = False`): they are taken at their word.
 """
 
 from __future__ import annotations
@@ -29,10 +32,10 @@ _CHUNK = 1 << 18
 
 
 class _Copy(NamedTuple):
-    """What was made of an array: the copy on the host and the device's array that shares its memory."""
+    """What was made of an array: the device's array, and on a CPU the copy that it shares the memory of."""
 
     owner: weakref.ref[Array]
-    host: Array
+    host: Array | None
     placed: jax.Array
 
 
@@ -46,15 +49,17 @@ _lock = threading.Lock()
 def place(values: Array) -> jax.Array:
     """Return C-contiguous `values` on the default device; see `Executor.put_data` for what may be shared."""
     on_cpu = jax.default_backend() == "cpu"
-    if not on_cpu or values.nbytes < LARGE or values.ctypes.data % ALIGNMENT == 0:
-        return _put(values)
     owner = _owner(values)
+    whole = owner.nbytes == values.nbytes and not isinstance(owner, np.memmap)
+    worth_keeping = values.ctypes.data % ALIGNMENT != 0 if on_cpu else whole and not owner.flags.writeable
+    if values.nbytes < LARGE or not worth_keeping:
+        return _put(values)
     known = _copies.get(id(owner))
-    if known is not None and known.owner() is owner and _same(known.host, values):
+    if known is not None and known.owner() is owner and _still_good(known, values):
         return known.placed
-    host = aligned_copy(values)
-    placed = _put(host)
-    if owner.nbytes == values.nbytes and not isinstance(owner, np.memmap):
+    host = aligned_copy(values) if on_cpu else None
+    placed = _put(values if host is None else host)
+    if whole:
         _keep(owner, host, placed)
     return placed
 
@@ -80,7 +85,7 @@ def _owner(values: Array) -> Array:
     return values
 
 
-def _keep(owner: Array, host: Array, placed: jax.Array) -> None:
+def _keep(owner: Array, host: Array | None, placed: jax.Array) -> None:
     """Keep a copy until its array is no more, or others take its place."""
     key = id(owner)
     with _lock:
@@ -97,10 +102,12 @@ def _forget(key: int, owner: weakref.ref[Array]) -> None:
         _copies.pop(key, None)
 
 
-def _same(copy: Array, values: Array) -> bool:
-    """Return whether two C-contiguous arrays hold the same bytes."""
-    if copy.shape != values.shape or copy.dtype != values.dtype:
+def _still_good(known: _Copy, values: Array) -> bool:
+    """Return whether a copy has the shape and type of C-contiguous `values`, and their bytes where those may change."""
+    if known.placed.shape != values.shape or known.placed.dtype != values.dtype:
         return False
-    ours, theirs = copy.reshape(-1).view(np.uint8), values.reshape(-1).view(np.uint8)
+    if known.host is None:
+        return True
+    ours, theirs = known.host.reshape(-1).view(np.uint8), values.reshape(-1).view(np.uint8)
     starts = range(0, len(ours), _CHUNK)
     return all(np.array_equal(ours[at : at + _CHUNK], theirs[at : at + _CHUNK]) for at in starts)
