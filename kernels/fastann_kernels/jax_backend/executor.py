@@ -125,7 +125,7 @@ class JaxExecutor:
                 batch_size=min(batch_size, rows),
                 collect=collect_outputs,
             )
-            return self._record(jax.device_get(outcome), rows, batch_size)
+            return self._record(interpreter.unpack(self.program, jax.device_get(outcome)), rows, batch_size)
 
     def predict(self, state: State, x: Array, batch_size: int) -> Array:
         """Return float[N, output columns]. Short batches are filled up with zeros rather than compiled anew."""
@@ -164,13 +164,13 @@ class JaxExecutor:
         own = [self._arguments(data, each) for each in _repeated(steps, padded)]
         own = [{name: value for name, value in each.items() if name != "data"} for each in own]
         with self._settings():
-            new, outcome = self._train_many(
+            new, packed = self._train_many(
                 states=tuple(_repeated(states, padded)), data=data, rows=rows, batch_size=size, collect=collect,
                 unroll=self.unroll, stop=stop, **jax.tree.map(lambda *each: np.stack(each), *own),
             )  # fmt: skip
             for array in jax.tree.leaves(new):
                 array.block_until_ready()
-            outcomes = _apart(jax.device_get(outcome), len(states))
+            outcomes = _apart(self.program, jax.device_get(packed), len(states))
         records = [self._stopped(each, rows, size) if stop else self._record(each, rows, size) for each in outcomes]
         return list(new[: len(states)]), records
 
@@ -189,14 +189,14 @@ class JaxExecutor:
         size = min(batch_size, rows)
         padded = self._padded(len(states), ("evaluate", rows, size, collect_outputs))
         with self._settings():
-            outcome = self._evaluate_many(
+            packed = self._evaluate_many(
                 params=tuple(state.params for state in _repeated(states, padded)),
                 data=data,
                 penalties=np.stack([self._array(own) for own in _repeated(penalties, padded)]),
                 batch_size=size,
                 collect=collect_outputs,
             )
-            outcomes = _apart(jax.device_get(outcome), len(states))
+            outcomes = _apart(self.program, jax.device_get(packed), len(states))
         return [self._record(each, rows, size) for each in outcomes]
 
     def _padded(self, count: int, kind: tuple[Any, ...]) -> int:
@@ -266,10 +266,10 @@ class JaxExecutor:
     ) -> tuple[State, Outcome]:
         """Train on the first `rows` rows of the order and wait for the result."""
         size, collect = min(steps.batch_size, rows), steps.collect_outputs
-        new, outcome = run(state=state, rows=rows, batch_size=size, collect=collect, unroll=self.unroll, **arguments)
+        new, packed = run(state=state, rows=rows, batch_size=size, collect=collect, unroll=self.unroll, **arguments)
         for array in new:
             array.block_until_ready()
-        return new, jax.device_get(outcome)
+        return new, interpreter.unpack(self.program, jax.device_get(packed))
 
     def _record(self, outcome: Outcome, rows: int, batch_size: int) -> Record:
         """Turn the outcome of steps that visited `rows` rows into float64 arrays of the caller's own."""
@@ -357,9 +357,10 @@ def _repeated(values: Sequence[Any], count: int) -> list[Any]:
     return [*values, *[values[-1]] * (count - len(values))]
 
 
-def _apart(outcome: Outcome, count: int) -> list[Outcome]:
+def _apart(program: Program, packed: interpreter.Packed, count: int) -> list[Outcome]:
     """Return the outcomes of the first `count` of several states."""
-    return [jax.tree.map(lambda array, i=i: array[i], outcome) for i in range(count)]
+    own = [jax.tree.map(lambda array, i=i: array[i], packed) for i in range(count)]
+    return [interpreter.unpack(program, each) for each in own]
 
 
 def _first(outcome: Outcome, steps: int, rows: int) -> Outcome:

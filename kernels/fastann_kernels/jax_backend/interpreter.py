@@ -55,6 +55,25 @@ class Outcome(NamedTuple):
     outputs: Array | None
 
 
+#: An `Outcome` of many batches on its way to the host: its numbers side by side, a row a batch, and the outputs.
+Packed = tuple[Array, Array | None]
+
+
+def pack(outcome: Outcome) -> Packed:
+    """Put the numbers of many batches into one array: each array that leaves the device costs as much as a step."""
+    loss, parts, sums, weights, collected = outcome
+    return jnp.concatenate([loss[:, None], parts, sums, weights], axis=1), collected
+
+
+def unpack(program: Program, packed: Packed) -> Outcome:
+    """Undo `pack`; works on NumPy arrays as well."""
+    numbers, collected = packed
+    after_parts = 1 + len(program.losses)
+    after_sums = after_parts + len(program.metrics)
+    columns = (numbers[:, 1:after_parts], numbers[:, after_parts:after_sums], numbers[:, after_sums:])
+    return Outcome(numbers[:, 0], *columns, collected)
+
+
 def split(program: Program, flat: Array) -> Tensors:
     """Cut a vector (P,) into the program's tensors."""
     return tuple(flat[p.offset : p.offset + p.size].reshape(p.shape) for p in program.parameters)
@@ -227,7 +246,7 @@ def train(
     key: Key,
     first_step: Array,
     stop: bool = False,
-) -> tuple[State, Outcome]:
+) -> tuple[State, Packed]:
     """Train on `rows` rows in the given order: a step is loss, gradient and update of one batch.
 
     `coefficients` are those of `updates.prepare`, (steps, columns); `first_step` is a uint32 scalar. With `stop` the
@@ -258,7 +277,7 @@ def train(
     ((tensors, slots), _), outcome = over_batches(step, begin, rows, batch_size, unroll)
     vectors = [join(program, [own[s] for own in slots], dtype) for s in range(len(rule.slots))]
     moved = jnp.stack(vectors) if vectors else state.slots
-    return State(join(program, tensors, dtype), moved), outcome
+    return State(join(program, tensors, dtype), moved), pack(outcome)
 
 
 def train_many(
@@ -276,20 +295,20 @@ def train_many(
     penalties: Array,
     key: Key,
     first_step: Array,
-) -> tuple[tuple[State, ...], Outcome]:
+) -> tuple[tuple[State, ...], Packed]:
     """Train K states as one program, each as `train` alone; all but `data` has a leading axis K."""
 
     def alone(
         state: State, order: Array | None, coefficients: Array, penalties: Array, key: Key, first_step: Array
-    ) -> tuple[State, Outcome]:
+    ) -> tuple[State, Packed]:
         return train(
             program, precision, rows, batch_size, collect, unroll, state, data, order, coefficients, penalties, key,
             first_step, stop,
         )  # fmt: skip
 
     together = State(*map(jnp.stack, zip(*states, strict=True)))
-    new, outcome = jax.vmap(alone)(together, order, coefficients, penalties, key, first_step)
-    return tuple(map(State, new.params, new.slots)), outcome
+    new, packed = jax.vmap(alone)(together, order, coefficients, penalties, key, first_step)
+    return tuple(map(State, new.params, new.slots)), packed
 
 
 def evaluate_many(
@@ -300,10 +319,10 @@ def evaluate_many(
     params: tuple[Array, ...],
     data: Data,
     penalties: Array,
-) -> Outcome:
+) -> Packed:
     """Evaluate K vectors of parameters as one program, each as `evaluate` alone; `penalties` (K, parameters, 2)."""
 
-    def alone(own: Array, its_penalties: Array) -> Outcome:
+    def alone(own: Array, its_penalties: Array) -> Packed:
         return evaluate(program, precision, batch_size, collect, own, data, its_penalties)
 
     return jax.vmap(alone)(jnp.stack(params), penalties)
@@ -317,7 +336,7 @@ def evaluate(
     params: Array,
     data: Data,
     penalties: Array,
-) -> Outcome:
+) -> Packed:
     """Run every row forward in order, without dropout."""
     tensors = split(program, params)
 
@@ -325,7 +344,7 @@ def evaluate(
         batch = take(data, None, k * batch_size, size)
         return None, batch_loss(tensors, program, precision, batch, penalties, None, collect)[1][0]
 
-    return over_batches(step, None, data.x.shape[0], batch_size)[1]
+    return pack(over_batches(step, None, data.x.shape[0], batch_size)[1])
 
 
 def predict(program: Program, precision: str, params: Array, x: Array) -> Array:
