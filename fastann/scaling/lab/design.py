@@ -47,9 +47,9 @@ class Design:
     batch_sizes: tuple[int, ...] = ()
     base_batch: int = 32
     rules: tuple[str, ...] = RULES
-    warmup_epochs: int = 5
-    epochs: int = 30
-    fractions: tuple[float, float, float] = (0.05, 0.1, 0.25)
+    warmup_epochs: int = 3
+    epochs: int = 16
+    fractions: tuple[float, float, float] = (0.1, 0.25, 0.5)
     grid_points: int = 7
     most_points: int = 13
     tuning_seeds: int = 4
@@ -127,7 +127,7 @@ PRESETS = {
     "fashion-mnist": Preset(
         Design(
             "$FASTANN_DATA/fashion_mnist", rows=10_000, hidden=(128,), base_batch=64, epochs=10, grid_points=5,
-            tuning_seeds=2, seeds=5, growth=1.15, fractions=(0.1, 0.2, 0.5), warmup_epochs=2,
+            tuning_seeds=2, seeds=5, growth=1.15, warmup_epochs=2,
         ),
         40.0,
     ),

@@ -104,19 +104,19 @@ def regret(rule: ArrayLike, reference: ArrayLike, margin: float, count: int = RE
     means = ratios[resamples(len(ratios), count)].mean(axis=1)
     found = interval(float(np.expm1(ratios.mean())), np.expm1(means), len(ratios))
     edge = float(np.log1p(margin))
-    return Regret(found, _p_value(means >= edge, len(ratios)), _p_value(means <= edge, len(ratios)), len(ratios))
+    return Regret(found, _p_value(edge - ratios), _p_value(ratios - edge), len(ratios))
 
 
-def _p_value(against: NDArray[np.bool_], seeds: int) -> float:
-    """Return the level at which the expanded interval just leaves out the hypothesis, from resamples that meet it."""
+def _p_value(values: Array) -> float:
+    """Return the p-value of the hypothesis that the mean is not above 0: Student's t, one-sided."""
     from scipy import stats
 
-    if seeds < 2:
+    if len(values) < 2:
         return 1.0
-    share = (against.sum() + 1) / (len(against) + 1)
-    if share >= 1:
-        return 1.0
-    return float(stats.t.cdf(stats.norm.ppf(share) * np.sqrt((seeds - 1) / seeds), seeds - 1))
+    error = values.std(ddof=1) / np.sqrt(len(values))
+    if error == 0:
+        return 0.0 if values[0] > 0 else 1.0
+    return float(stats.t.sf(values.mean() / error, len(values) - 1))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -48,7 +48,7 @@ class _Block:
     """Steps at one batch size, as many as take the time of a block."""
 
     def __init__(self, bench: Workbench, optimizer: str, size: int, seconds: float) -> None:
-        parts = bench.parts(0)
+        parts = bench.parts
         self._session, data = with_targets(bench.model(make_optimizer(optimizer, 1e-6), 0), parts.x, parts.y)
         self._placed = self._session.put(data.x, data.y)
         self._passes = Passes(self._session, data.rows, size, True)

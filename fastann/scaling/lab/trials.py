@@ -34,7 +34,7 @@ class Trial:
         batch_size: rows a step.
         learning_rate: after the warm-up.
         steps: how many.
-        seed: of split, initial weights and order of rows: trials of one seed are paired.
+        seed: of initial weights and order of rows: trials of one seed are paired.
         warmup_steps, warmup_from: of a straight line to the learning rate.
         noise: whether the gradient noise scale is measured on the way.
         threads: of the training; 0 for as many as there are.
@@ -117,7 +117,7 @@ class _Rail:
     """A training that is stopped here and there to look at it."""
 
     def __init__(self, trial: Trial, bench: Workbench, model: Any) -> None:
-        parts = bench.parts(trial.seed)
+        parts = bench.parts
         session, data = with_targets(model, parts.x, parts.y)
         held = with_targets(model, parts.x_validation, parts.y_validation, session=session)[1]
         assert data.y is not None

@@ -1,10 +1,8 @@
-"""The data of a lab, cut anew for each seed, and the networks it trains."""
+"""The data of a lab, cut in two once, and the networks it trains."""
 
 from __future__ import annotations
 
 import hashlib
-import threading
-from collections import OrderedDict
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,7 +21,7 @@ Array = NDArray[Any]
 
 #: Rows of the training part that its loss is measured on; all of a smaller one.
 MOST_LOOKED_AT = 1024
-_SPLITS_KEPT = 4
+_SPLIT_SEED = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +35,10 @@ class Parts:
 
 
 class Workbench:
-    """Data and networks of a design; safe to use from several threads.
+    """Data and networks of a design; nothing in it changes, so threads may share it.
+
+    All seeds see the same split: a validation loss means the same in every run, and intervals over seeds say what other
+    initial weights and another order of rows would change, not what other validation rows would.
 
     Args:
         design: what is to be run.
@@ -47,6 +48,7 @@ class Workbench:
         rows: N, to train on: the largest power of two within 85 % of all rows, so that powers of two divide it and no
             step is short.
         sizes: the batch sizes.
+        parts: the split, scaled.
         fingerprint: of the data.
     """
 
@@ -63,8 +65,7 @@ class Workbench:
         self.sizes = design.sizes(self.rows)
         self.base_batch = min(design.base_batch, self.rows)
         self.fingerprint = _fingerprint(dataset)
-        self._splits: OrderedDict[int, Parts] = OrderedDict()
-        self._lock = threading.Lock()
+        self.parts = self._cut()
 
     @property
     def classification(self) -> bool:
@@ -84,15 +85,6 @@ class Workbench:
         """Return the steps of a run: both budgets, and so the cap of the run until the target, are within them."""
         return max(self.budget_steps, self.epochs_in_steps(batch_size))
 
-    def parts(self, seed: int) -> Parts:
-        """Return the split of a seed."""
-        with self._lock:
-            if seed not in self._splits:
-                self._splits[seed] = self._cut(seed)
-                while len(self._splits) > _SPLITS_KEPT:
-                    self._splits.popitem(last=False)
-            return self._splits[seed]
-
     def model(self, optimizer: Optimizer, seed: int) -> Sequential:
         """Return a compiled network with the weights of a seed: ReLU from He's normal, softmax or linear at the end."""
         hidden = [Dense(units, "relu", kernel_initializer="he_normal") for units in self.design.hidden]
@@ -104,8 +96,8 @@ class Workbench:
         model.compile(optimizer, loss, metrics=metrics, backend=self.design.backend, on_nonfinite="ignore")
         return model
 
-    def _cut(self, seed: int) -> Parts:
-        train, held = split_dataset(self.dataset, 1 - self.rows / len(self.dataset.x), seed)
+    def _cut(self) -> Parts:
+        train, held = split_dataset(self.dataset, 1 - self.rows / len(self.dataset.x), _SPLIT_SEED)
         if len(train.x) != self.rows:  # stratified rounding: move the rest over
             x, y = np.concatenate([train.x, held.x]), np.concatenate([train.y, held.y])
             train, held = replace(train, x=x[: self.rows], y=y[: self.rows]), replace(

@@ -1,0 +1,140 @@
+"""Pictures of learning rates: the best one over the batch size, the whole map, and the regret of rules."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fastann.plots.figure import COLOURS, LINES, MARKERS, new_figure, short_number
+from fastann.plots.grid import new_grid
+from fastann.scaling.lab.pictures.axes import batch_axis, bottom_legend, log_axis, with_errors
+from fastann.scaling.lab.words import BUDGET_WORDS, OPTIMIZER_WORDS, RULE_WORDS
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from fastann.scaling.lab.findings import Findings, OptimizerFindings
+
+
+def best_rates(findings: Findings) -> Figure:
+    """Draw the best learning rate over the batch size, with what the rules and the noise scale say."""
+    figure, panels = new_figure([OPTIMIZER_WORDS[name] for name in findings.optimizers])
+    sizes = np.array(findings.batch_sizes)
+    fine = np.geomspace(sizes[0], sizes[-1], 200)
+    for axes, found in zip(panels, findings.optimizers.values(), strict=True):
+        with_errors(axes, sizes, found.best_rates["target"], 0, "best until the target", line=False)
+        with_errors(axes, sizes, found.best_rates["epochs"], 1, "best at equal epochs", line=False)
+        limits = axes.get_ylim()
+        ratio, base = fine / findings.base_batch, findings.base_batch
+        axes.plot(fine, found.anchor * ratio, color="black", linestyle="--", linewidth=1.2, label="linear rule")
+        axes.plot(fine, found.anchor * ratio**0.5, color="black", linestyle=":", linewidth=1.2, label="square root")
+        critical = found.reaches[1].b_crit.value
+        if np.isfinite(critical):
+            # McCandlish et al. 2018, eq. 2.6, for SGD; Li et al. 2024 (arXiv:2405.14578), eq. 11, for Adam
+            if found.name == "adam":
+                shape, label = 2 / ((critical / fine) ** 0.5 + (fine / critical) ** 0.5), "surge at the critical batch"
+                at_base = 2 / ((critical / base) ** 0.5 + (base / critical) ** 0.5)
+            else:
+                shape, label = 1 / (1 + critical / fine), "saturating at the critical batch"
+                at_base = 1 / (1 + critical / base)
+            axes.plot(fine, found.anchor * shape / at_base, linewidth=1.6,
+                      color=COLOURS[2] if found.name != "adam" else COLOURS[3], label=label)  # fmt: skip
+        axes.set_yscale("log")
+        axes.set_ylim(max(limits[0], 1e-9) / 2, limits[1] * 2)
+        log_axis(axes.yaxis)
+        batch_axis(axes, sizes)
+    panels[0].set_ylabel("learning rate")
+    bottom_legend(figure, panels, 4)
+    return figure
+
+
+def loss_map(findings: Findings) -> Figure:
+    """Draw the validation loss at equal epochs over learning rate and batch size; crosses are trainings that diverged."""
+    from matplotlib.colors import LogNorm
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    figure, panels = new_figure([OPTIMIZER_WORDS[name] for name in findings.optimizers])
+    everything = np.concatenate([found.heat.loss.ravel() for found in findings.optimizers.values()])
+    low, high = np.nanmin(everything), np.nanmax(everything)
+    image = None
+    for axes, found in zip(panels, findings.optimizers.values(), strict=True):
+        image = _map(axes, found, findings.batch_sizes, LogNorm(low, max(high, low * 1.01)))
+    panels[0].set_ylabel("learning rate")
+    if image is not None:
+        bar = figure.colorbar(image, ax=panels, shrink=0.9, pad=0.01, label="validation loss")
+        bar.ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: short_number(float(f"{value:.3g}"))))
+        bar.ax.yaxis.set_minor_formatter(NullFormatter())
+    bottom_legend(figure, panels)
+    return figure
+
+
+def _map(axes: Axes, found: OptimizerFindings, sizes: list[int], norm: object) -> object:
+    heat = found.heat
+    x, y = np.log2(sizes), np.log10(heat.rates)
+    cells = [(i, j) for i in range(len(y)) for j in range(len(x)) if np.isfinite(heat.loss[i, j])]
+    across, up = np.array([x[j] for _, j in cells]), np.array([y[i] for i, _ in cells])
+    image = axes.scatter(across, up, c=[heat.loss[cell] for cell in cells], norm=norm, cmap="viridis_r", marker="s",
+                         s=62, linewidths=0)  # fmt: skip
+    lost = np.array([heat.diverged[cell] >= 0.5 for cell in cells])
+    axes.scatter(across[lost], up[lost], marker="x", color=COLOURS[1], s=22, linewidths=1.3, label="diverged")
+    best = [y[int(np.nanargmin(heat.loss[:, j]))] for j in range(len(x))]
+    axes.scatter(x, best, marker="o", facecolors="none", edgecolors="black", s=75, linewidths=1.2, label="lowest")
+    axes.plot(x, np.log10(found.anchor) + (x - np.log2(_base(found, sizes))) * np.log10(2), color="black",
+              linestyle="--", linewidth=1, label="linear rule")  # fmt: skip
+    axes.set_ylim(up.min() - 0.3, up.max() + 0.3)
+    powers = range(int(np.floor(up.min())), int(np.ceil(up.max())) + 1)
+    axes.set_yticks(list(powers), [short_number(10.0**power) for power in powers])
+    every = -(-len(x) // 6)
+    axes.set_xticks(x[::every], [f"{size:g}" for size in sizes[::every]])
+    axes.set_xlabel("batch size (rows)")
+    return image
+
+
+def _base(found: OptimizerFindings, sizes: list[int]) -> int:
+    """Return the base batch: the one without a comparison."""
+    words = next(iter(found.comparisons.values())).verdicts
+    return next((size for size, word in zip(sizes, words, strict=True) if not word), sizes[0])
+
+
+def rule_regrets(findings: Findings) -> Figure:
+    """Draw how much worse each rule is than the tuned rate over the batch size: a row a budget, a column an optimizer."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+    names = list(findings.optimizers)
+    figure, grid = new_grid(len(BUDGET_WORDS), len(names))
+    sizes = np.array(findings.batch_sizes)
+    for row, (budget, words) in enumerate(BUDGET_WORDS.items()):
+        for axes, name in zip(grid[row], names, strict=True):
+            _regrets(axes, findings.optimizers[name], budget, sizes)
+            ticks = [-0.5, -0.2, -0.05, 0.05, 0.2, 1, 5, 30, 300]
+            axes.yaxis.set_major_locator(FixedLocator(ticks))
+            axes.yaxis.set_minor_locator(NullLocator())
+            axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:+.0%}" if v < 9 else f"{v + 1:.0f}x"))
+            batch_axis(axes, sizes, label=row == len(BUDGET_WORDS) - 1)
+            if row == 0:
+                axes.set_title(OPTIMIZER_WORDS[name], fontsize=11)
+        what = "steps" if budget == "target" else "loss"
+        grid[row][0].set_ylabel(f"{words}:\n{what} above the tuned rate's")
+    bottom_legend(figure, [axes for row in grid for axes in row])
+    return figure
+
+
+def _regrets(axes: Axes, found: OptimizerFindings, budget: str, sizes: object) -> None:
+    from fastann.scaling.lab.findings import MARGINS
+
+    for place, (rule, words) in enumerate(RULE_WORDS.items()):
+        comparison = found.comparisons.get((budget, rule))
+        if comparison is None:
+            continue
+        known = [(size, r.estimate) for size, r in zip(sizes, comparison.regrets, strict=True) if r is not None]  # type: ignore[call-overload]
+        values = np.array([estimate.value for _, estimate in known])
+        errors = np.array([[e.value - e.low, e.high - e.value] for _, e in known]).T
+        axes.errorbar([size for size, _ in known], values, yerr=np.maximum(errors, 0), color=COLOURS[place],
+                      linestyle=LINES[place % len(LINES)], marker=MARKERS[place % len(MARKERS)], markersize=4,
+                      linewidth=1.4, elinewidth=0.9, capsize=2, label=words)  # fmt: skip
+    axes.axhspan(-MARGINS[budget], MARGINS[budget], color="0.5", alpha=0.2, linewidth=0, label="within the margin")
+    axes.set_yscale("symlog", linthresh=0.05, linscale=0.6)
+    axes.set_ylim(-0.6, 1200)

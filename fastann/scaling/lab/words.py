@@ -1,0 +1,45 @@
+"""What things are called in pictures and sentences."""
+
+from __future__ import annotations
+
+OPTIMIZER_WORDS = {"sgd": "SGD", "nesterov": "Nesterov momentum", "adam": "Adam"}
+BUDGET_WORDS = {"epochs": "equal epochs", "steps": "equal steps", "target": "until the target"}
+RULE_WORDS = {
+    "none": "unchanged",
+    "linear": "linear",
+    "sqrt": "square root",
+    "linear+warmup": "linear, warm-up",
+    "sqrt+warmup": "square root, warm-up",
+}
+
+
+def percent(share: float) -> str:
+    """Return a share with its sign, as a percentage; beyond tenfold as a factor.
+
+    >>> percent(0.123), percent(-0.04), percent(11.0)
+    ('+12 %', '-4.0 %', '12x')
+    """
+    if share >= 9:
+        return f"{1 + share:,.0f}x"
+    return f"{100 * share:+.0f} %" if abs(share) >= 0.095 else f"{100 * share:+.1f} %"
+
+
+def listed(items: list[str]) -> str:
+    """Return items as in a sentence.
+
+    >>> listed(["a", "b", "c"])
+    'a, b and c'
+    """
+    return items[0] if len(items) == 1 else ", ".join(items[:-1]) + " and " + items[-1] if items else "none"
+
+
+def duration(seconds: float) -> str:
+    """Return a time with a fitting unit.
+
+    >>> duration(2.1e-6), duration(0.0034), duration(4.2), duration(200)
+    ('2.1 us', '3.4 ms', '4.2 s', '3.3 min')
+    """
+    for size, unit in ((60.0, "min"), (1.0, "s"), (1e-3, "ms")):
+        if seconds >= size:
+            return f"{seconds / size:.2g} {unit}"
+    return f"{seconds * 1e6:.2g} us"
