@@ -26,6 +26,8 @@ LEVELS = (
     {"many"},
     {"io", "plots", "comparing", "finder", "scaling", "units"},
     {"bench", "gallery"},
+    {"io", "plots", "comparing", "finder", "units"},
+    {"bench", "gallery", "scaling"},
     {"cli"},
 )
 LEVEL = {part: level for level, parts in enumerate(LEVELS) for part in parts}

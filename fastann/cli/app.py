@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from fastann.cli import bench
+from fastann.cli import bench, scale
 from fastann.cli.console import one_line_errors, show_tracebacks
 from fastann.cli.demo import demo
 from fastann.cli.gallery import gallery
@@ -43,3 +43,4 @@ def common(
 for command in (demo, train, gallery, info):
     app.command()(one_line_errors(command))
 app.add_typer(bench.app, name="bench", help="Measure this machine, and make one page of what was measured.")
+app.add_typer(scale.app, name="scale", help="Experiment on batch size and learning rate.")

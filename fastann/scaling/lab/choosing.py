@@ -45,14 +45,8 @@ def log_scores(
     return np.log([v if np.isfinite(v) else _NEVER * r["trial"]["steps"] for v, r in zip(values, runs, strict=True)])
 
 
-def best_rate(rates: Sequence[float], scores: NDArray[np.float64]) -> int:
-    """Return the place of the rate whose median score over seeds is lowest.
-
-    Args:
-        rates: increasing.
-        scores: float[rates, seeds], logarithms.
-    """
-    del rates
+def best_rate(scores: NDArray[np.float64]) -> int:
+    """Return the place of the rate whose median score over seeds is lowest; scores are float[rates, seeds], logs."""
     return int(np.argmin(np.median(scores, axis=1)))
 
 

@@ -42,7 +42,8 @@ def _edges(runner: Runner, optimizer: str, size: int, base: float, seeds: list[i
     """Return the edge for each seed; all seeds are searched side by side."""
     bench = runner.bench
     warmup = bench.epochs_in_steps(size, bench.design.warmup_epochs)
-    steps = warmup + max(_LEAST_STEPS, warmup)
+    # as many steps at the whole rate either way: a training that lost its way has as long to find back
+    steps = max(_LEAST_STEPS, warmup) + (warmup if warm else 0)
     stage = f"edge of stability, {optimizer}, batch {size}"
 
     def trains(rates: Sequence[float], of: Sequence[int]) -> list[bool]:

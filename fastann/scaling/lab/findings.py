@@ -164,6 +164,11 @@ def find(folder: str | os.PathLike[str]) -> Findings:
     )  # fmt: skip
 
 
+def _as_share(logs: Array) -> float:
+    """Return the geometric mean of ratios, less 1."""
+    return float(np.expm1(logs.mean()))
+
+
 class _Reader:
     """The runs of one optimizer, by what they were for."""
 
@@ -174,7 +179,6 @@ class _Reader:
         self.targets: list[float] = (store.fact("targets") or {"losses": []})["losses"]
         self._search: dict[int, dict[float, list[Run]]] = defaultdict(lambda: defaultdict(list))
         self._runs: dict[tuple[int, float, int, int], Run] = {}
-        self._real: dict[int, list[Run]] = defaultdict(list)
         self._noise: list[Run] = []
         for run in store.runs.values():
             if run["trial"]["optimizer"] == optimizer:
@@ -187,8 +191,6 @@ class _Reader:
         size = trial["batch_size"]
         if trial["noise"]:
             self._noise.append(run)
-        elif trial["threads"] == 0:
-            self._real[size].append(run)
         elif trial["seed"] < TUNING:
             self._runs[size, trial["learning_rate"], trial["warmup_steps"], trial["seed"]] = run
         elif trial["warmup_steps"] == 0 and trial["steps"] == self._longest(size):
@@ -244,6 +246,10 @@ class _Reader:
     def _scores(self, size: int, arm: str, budget: str, target: float | None = None) -> Array:
         goal = self.targets[1] if target is None else target
         return np.array([score(run, budget, self._limits(size), goal) for run in self._of(size, arm)])
+
+    def _counted(self, size: int, arm: str, budget: str) -> Array:
+        """Return scores in which a run that never reaches the target counts as in the search."""
+        return np.exp(log_scores(self._of(size, arm), budget, self._limits(size), self.targets[1]))
 
     # ---- steps to a target
 
@@ -337,7 +343,7 @@ class _Reader:
         for budget in BUDGETS:
             for name in names:
                 regrets = [
-                    regret(self._scores(size, name, budget), self._scores(size, f"tuned:{budget}", budget),
+                    regret(self._counted(size, name, budget), self._counted(size, f"tuned:{budget}", budget),
                            MARGINS[budget]) if size != base and (size, name) in self.arms else None
                     for size in self.sizes
                 ]  # fmt: skip
@@ -346,9 +352,11 @@ class _Reader:
         return found
 
     def _ratios(self) -> dict[tuple[str, str], Estimate]:
-        """Return how much lower the loss of the square root is than that of the linear rule, and of warm-up than none.
+        """Return by what share losses of paired seeds differ.
 
-        Log ratios at equal epochs, the mean over batch sizes above, below or on both sides of the base, as a share.
+        The square root's from the linear rule's, and with warm-up from without: at equal epochs, the mean of log ratios
+        over batch sizes above, below or on both sides of the base. The largest batch's from the base's at tuned rates:
+        under each budget.
         """
         base = self.data["base_batch"]
         sides = {"above": [s for s in self.sizes if s > base], "below": [s for s in self.sizes if s < base],
@@ -361,7 +369,10 @@ class _Reader:
                 if sizes:
                     logs = np.stack([np.log(self._scores(s, first, "epochs") / self._scores(s, second, "epochs"))
                                      for s in sizes], axis=1)  # fmt: skip
-                    found[name, side] = bootstrap(lambda of: float(np.expm1(of.mean())), logs)
+                    found[name, side] = bootstrap(_as_share, logs)
+        for budget in ("epochs", "steps"):
+            last, first = (self._scores(s, f"tuned:{budget}", budget) for s in (self.sizes[-1], base))
+            found["largest/base", budget] = bootstrap(_as_share, np.log(last / first))
         return found
 
     def _loss(self, size: int, budget: str) -> Estimate:
@@ -389,11 +400,8 @@ class _Reader:
     # ---- the rest
 
     def _real_seconds(self, size: int) -> float:
-        found = []
-        for run in self._real[size]:
-            step = score(run, "target", {}, self.targets[1])
-            found.append(float(np.interp(step, run["steps"], run["seconds"])) if np.isfinite(step) else np.inf)
-        return float(np.median(found)) if found else float("nan")
+        fact = self.store.fact("real_time", optimizer=self.name, batch_size=size)
+        return float(np.median([np.inf if s is None else s for s in fact["seconds"]])) if fact else float("nan")
 
     def _edges(self) -> Edges | None:
         facts = self.store.facts("edge", optimizer=self.name)

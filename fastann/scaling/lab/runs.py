@@ -47,21 +47,19 @@ class Runner:
         """Return the run of a trial if there is one."""
         return self.store.runs.get(trial.key(self.bench))
 
-    def run(self, stage: str, trials: Sequence[Trial], alone: bool = False) -> list[dict[str, Any]]:
+    def run(self, stage: str, trials: Sequence[Trial]) -> list[dict[str, Any]]:
         """Return the runs of trials, in their order; those that are missing are run first.
 
         Args:
             stage: what to report.
             trials: what to run.
-            alone: one at a time, with nothing beside it: for times that mean something.
 
         Raises:
             OutOfTime: the deadline came before the last of them.
             KeyboardInterrupt: Ctrl-C; what had begun is finished and kept.
         """
         missing = list({t.key(self.bench): t for t in trials if self.find(t) is None}.values())
-        for _ in self._completed(stage, missing, 1 if alone else self.workers):
-            pass
+        self._complete(stage, missing)
         found = [self.find(trial) for trial in trials]
         if any(run is None for run in found):
             raise OutOfTime(stage)
@@ -72,16 +70,16 @@ class Runner:
         if perf_counter() >= self.deadline:
             raise OutOfTime(stage)
 
-    def _completed(self, stage: str, trials: Sequence[Trial], workers: int) -> Iterator[None]:
-        """Run trials and keep them, yielding after each."""
+    def _complete(self, stage: str, trials: Sequence[Trial]) -> None:
+        """Run trials and keep each as it ends."""
         if not trials:
             return
         queue, under_way, done = iter(trials), dict[Future[dict[str, Any]], Trial](), 0
         self.report(stage, 0, len(trials))
-        with threads_of_a_run(trials[0].threads), ThreadPoolExecutor(workers) as pool:
+        with one_thread_a_run(), ThreadPoolExecutor(self.workers) as pool:
             try:
                 while True:
-                    while len(under_way) < workers + 1 and perf_counter() < self.deadline:
+                    while len(under_way) < self.workers + 1 and perf_counter() < self.deadline:
                         trial = next(queue, None)
                         if trial is None:
                             break
@@ -89,18 +87,17 @@ class Runner:
                     if not under_way:
                         return
                     for future in wait(under_way, return_when=FIRST_COMPLETED).done:
-                        self._keep(under_way.pop(future), future.result(), workers)
+                        self._keep(under_way.pop(future), future.result())
                         done += 1
                         self.report(stage, done, len(trials))
-                        yield
             except BaseException:
                 for future, trial in under_way.items():
                     if not future.cancel() and future.exception() is None:
-                        self._keep(trial, future.result(), workers)
+                        self._keep(trial, future.result())
                 raise
 
-    def _keep(self, trial: Trial, run: dict[str, Any], workers: int) -> None:
-        self.store.add("run", key=trial.key(self.bench), **run, beside=workers - 1)
+    def _keep(self, trial: Trial, run: dict[str, Any]) -> None:
+        self.store.add("run", key=trial.key(self.bench), **run)
         self.ran += 1
 
 
@@ -108,14 +105,11 @@ _environment = threading.Lock()
 
 
 @contextmanager
-def threads_of_a_run(count: int) -> Iterator[None]:
-    """Give trainings that begin inside the block so many threads each; 0 leaves it as it is."""
-    if count == 0:
-        yield
-        return
+def one_thread_a_run() -> Iterator[None]:
+    """Give trainings that begin inside the block one thread each."""
     with _environment:
         before = os.environ.get("FASTANN_THREADS")
-        os.environ["FASTANN_THREADS"] = str(count)
+        os.environ["FASTANN_THREADS"] = "1"
         try:
             yield
         finally:

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from fastann.datasets import Dataset
-from fastann.scaling.lab.choosing import STEP, best_rate, log_scores, losses_of
+from fastann.scaling.lab.choosing import STEP, best_rate, log_scores, losses_of, score
 from fastann.scaling.lab.crossings import best_until
 from fastann.scaling.lab.design import BUDGETS, Design
 from fastann.scaling.lab.edges import find_edges
-from fastann.scaling.lab.runs import OutOfTime, Report, Runner, threads_of_a_run
+from fastann.scaling.lab.runs import OutOfTime, Report, Runner, one_thread_a_run
 from fastann.scaling.lab.store import Store
-from fastann.scaling.lab.timing import measure_steps
+from fastann.scaling.lab.timing import measure_steps, time_training
 from fastann.scaling.lab.trials import Trial
 from fastann.scaling.lab.workbench import Workbench
 
@@ -24,8 +24,8 @@ from fastann.scaling.lab.workbench import Workbench
 _FIRST_RATE = {"sgd": 10**-1.0, "nesterov": 10**-1.5, "adam": 10**-2.5}
 #: Seeds of the search; those of the comparison count from 0.
 TUNING = 1000
-#: Seeds of real runs to the target, one at a time.
-_WALL_SEEDS = 3
+#: Seeds of the real times, and of the noise scale.
+_REAL_SEEDS = 5
 _PACKAGES = ("fastann", "numpy", "scipy", "numba", "llvmlite", "jax", "scikit-learn")
 
 
@@ -95,10 +95,10 @@ class _Stages:
             for size in self.bench.sizes:
                 self._search(optimizer, size)
         self._compare()
-        if self.design.warmup_epochs:
-            find_edges(self.runner, [TUNING + i for i in range(self.design.tuning_seeds)])
         self._real_times()
         self._noise()
+        if self.design.warmup_epochs:
+            find_edges(self.runner, list(self._tuning_seeds()))
 
     # ---- stages
 
@@ -106,7 +106,7 @@ class _Stages:
         """Have every kernel compiled before anything is measured."""
         from fastann.scaling.lab.trials import run_trial
 
-        with threads_of_a_run(1):
+        with one_thread_a_run():
             for optimizer in self.design.optimizers:
                 run_trial(Trial(optimizer, self.bench.base_batch, 1e-6, 1, 0, noise=True), self.bench)
 
@@ -158,21 +158,30 @@ class _Stages:
         self.runner.run("rules against tuned rates", trials)
 
     def _real_times(self) -> None:
-        """Run the rates that were tuned for the target alone, with all threads, to compare their time with S t(B)."""
-        trials = []
-        for arm in self.store.facts("arm", arm="tuned:target"):
-            steps = self.bench.longest(arm["batch_size"])
-            trials += [
-                Trial(arm["optimizer"], arm["batch_size"], arm["learning_rate"], steps, seed, threads=0)
-                for seed in range(min(_WALL_SEEDS, self.design.seeds))
-            ]
-        self.runner.run("real times to the target", trials, alone=True)
+        """Train alone, with all threads, for as many steps as took each seed to the middle target, with a clock."""
+        arms = self.store.facts("arm", arm="tuned:target")
+        for done, arm in enumerate(arms):
+            match = {"optimizer": arm["optimizer"], "batch_size": arm["batch_size"]}
+            self.runner.report("real times to the target", done, len(arms))
+            if self.store.fact("real_time", **match) is not None:
+                continue
+            self.runner.check("real times to the target")
+            seconds: list[float | None] = []
+            for seed in range(min(_REAL_SEEDS, self.design.seeds)):
+                run = self.runner.find(arm_trial(arm, self.bench, seed))
+                assert run is not None
+                steps = score(run, "target", {}, self._middle_target())
+                seconds.append(
+                    time_training(self.bench, arm["optimizer"], arm["batch_size"], arm["learning_rate"], seed,
+                                  max(1, round(steps))) if np.isfinite(steps) else None
+                )  # fmt: skip
+            self.store.add("real_time", **match, seconds=seconds)
 
     def _noise(self) -> None:
         trials = [
             self._trial(optimizer, self.bench.base_batch, self.anchor(optimizer), seed, noise=True)
             for optimizer in self.design.optimizers
-            for seed in range(min(_WALL_SEEDS, self.design.seeds))
+            for seed in range(min(_REAL_SEEDS, self.design.seeds))
         ]
         self.runner.run("noise scale", trials)
 
@@ -221,7 +230,7 @@ class _Stages:
         best = {}
         for budget in budgets:
             scores = np.array([log_scores(of, budget, limits, target) for of in by_rate])
-            best[budget] = powers[best_rate(rates, scores)]
+            best[budget] = powers[best_rate(scores)]
         return best
 
     def _middle_target(self) -> float:

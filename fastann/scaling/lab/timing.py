@@ -44,6 +44,18 @@ def measure_steps(
     return entries
 
 
+def time_training(bench: Workbench, optimizer: str, size: int, rate: float, seed: int, steps: int) -> float:
+    """Return the seconds of a training of so many steps, from its first to its last, alone and with nothing to look at."""
+    session, data = with_targets(bench.model(make_optimizer(optimizer, rate), seed), bench.parts.x, bench.parts.y)
+    placed, passes = session.put(data.x, data.y), Passes(session, len(bench.parts.x), size, True)
+    began, left = perf_counter(), steps
+    while left:
+        stretch = passes.take(left)
+        session.train(placed, stretch.order, size)
+        left -= stretch.steps
+    return perf_counter() - began
+
+
 class _Block:
     """Steps at one batch size, as many as take the time of a block."""
 

@@ -37,7 +37,6 @@ class Trial:
         seed: of initial weights and order of rows: trials of one seed are paired.
         warmup_steps, warmup_from: of a straight line to the learning rate.
         noise: whether the gradient noise scale is measured on the way.
-        threads: of the training; 0 for as many as there are.
     """
 
     optimizer: str
@@ -48,7 +47,6 @@ class Trial:
     warmup_steps: int = 0
     warmup_from: float = 0.0
     noise: bool = False
-    threads: int = 1
 
     def key(self, bench: Workbench) -> str:
         """Return the hash of all that decides the run."""

@@ -50,14 +50,15 @@ def with_errors(
 
     Estimates that are not finite are left out; an interval without an upper end is drawn to four times the value.
     """
-    values, low, high = (np.array([getattr(e, name) for e in estimates]) for name in ("value", "low", "high"))
-    seen = np.isfinite(values)
+    triples = np.array([(e.value, e.low, e.high) for e in estimates])
+    seen = np.isfinite(triples[:, 0])
+    values, low, high = triples[seen].T
     low = np.where(np.isfinite(low), low, values)
     high = np.where(np.isfinite(high), high, np.where(np.isinf(high), 4 * values, values))
     axes.errorbar(
         np.asarray(sizes)[seen],
-        values[seen],
-        yerr=np.maximum(np.stack([values - low, high - values])[:, seen], 0),
+        values,
+        yerr=np.maximum(np.stack([values - low, high - values]), 0),
         color=COLOURS[place],
         marker=MARKERS[place % len(MARKERS)],
         markersize=4.5,

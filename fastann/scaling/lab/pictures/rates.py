@@ -24,9 +24,10 @@ def best_rates(findings: Findings) -> Figure:
     sizes = np.array(findings.batch_sizes)
     fine = np.geomspace(sizes[0], sizes[-1], 200)
     for axes, found in zip(panels, findings.optimizers.values(), strict=True):
+        axes.set_yscale("log")
         with_errors(axes, sizes, found.best_rates["target"], 0, "best until the target", line=False)
         with_errors(axes, sizes, found.best_rates["epochs"], 1, "best at equal epochs", line=False)
-        limits = axes.get_ylim()
+        limits = np.array([e.value for budget in ("target", "epochs") for e in found.best_rates[budget]])
         ratio, base = fine / findings.base_batch, findings.base_batch
         axes.plot(fine, found.anchor * ratio, color="black", linestyle="--", linewidth=1.2, label="linear rule")
         axes.plot(fine, found.anchor * ratio**0.5, color="black", linestyle=":", linewidth=1.2, label="square root")
@@ -41,8 +42,7 @@ def best_rates(findings: Findings) -> Figure:
                 at_base = 1 / (1 + critical / base)
             axes.plot(fine, found.anchor * shape / at_base, linewidth=1.6,
                       color=COLOURS[2] if found.name != "adam" else COLOURS[3], label=label)  # fmt: skip
-        axes.set_yscale("log")
-        axes.set_ylim(max(limits[0], 1e-9) / 2, limits[1] * 2)
+        axes.set_ylim(limits.min() / 4, limits.max() * 4)
         log_axis(axes.yaxis)
         batch_axis(axes, sizes)
     panels[0].set_ylabel("learning rate")
@@ -109,7 +109,7 @@ def rule_regrets(findings: Findings) -> Figure:
     for row, (budget, words) in enumerate(BUDGET_WORDS.items()):
         for axes, name in zip(grid[row], names, strict=True):
             _regrets(axes, findings.optimizers[name], budget, sizes)
-            ticks = [-0.5, -0.2, -0.05, 0.05, 0.2, 1, 5, 30, 300]
+            ticks = [-0.5, -0.2, -0.05, 0, 0.05, 0.2, 1, 4, 19, 99, 499]
             axes.yaxis.set_major_locator(FixedLocator(ticks))
             axes.yaxis.set_minor_locator(NullLocator())
             axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:+.0%}" if v < 9 else f"{v + 1:.0f}x"))
