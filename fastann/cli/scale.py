@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, context_settings={"help_option_names": ["-h", "--help"]})
 
+FOLDER = Path("fastann-lab")
+
 
 def _say(text: str) -> None:
     console().print(text, soft_wrap=True, markup=False)
@@ -26,7 +28,9 @@ def _say(text: str) -> None:
 @one_line_errors
 def lab(
     data: Annotated[str, typer.Argument(help="digits, fashion-mnist, or any data that fastann train takes.")],
-    output: Annotated[Path, typer.Option(help="Folder of the lab; one that was stopped goes on.")] = Path("fastann-lab"),
+    output: Annotated[Path, typer.Option(help="Folder of the lab; one that was stopped goes on.")] = Path(
+        "fastann-lab"
+    ),
     minutes: Annotated[
         float | None, typer.Option(min=0.0, help="Begin nothing new after them.", show_default="of the preset")
     ] = None,
@@ -44,7 +48,7 @@ def lab(
     target: Annotated[str | None, typer.Option(help="Column of a table to predict.")] = None,
     backend: Annotated[str, typer.Option(help="numba or jax.")] = "numba",
 ) -> None:
-    """Test learning-rate rules against tuned rates over batch sizes; Ctrl-C keeps everything, the same command goes on."""
+    """Test learning-rate rules against tuned rates over batch sizes; after Ctrl-C the same command goes on."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from fastann.scaling.lab import design_for, run_lab
@@ -80,7 +84,7 @@ def lab(
 @app.command()
 @one_line_errors
 def report(
-    folder: Annotated[Path, typer.Argument(help="Folder of a lab.")] = Path("fastann-lab"),
+    folder: Annotated[Path, typer.Argument(help="Folder of a lab.")] = FOLDER,
     page: Annotated[Path | None, typer.Option(help="The page; by default report.html in the folder.")] = None,
 ) -> None:
     """One self-contained page: what held and what did not, pictures, tables."""

@@ -1,7 +1,7 @@
 """An experiment on batch size and learning rate: does a rule hold here, up to which batch size, and what does it cost?
 
-For each optimizer and batch size it compares the learning rate unchanged, scaled linearly and by the square root with one
-tuned anew, without and with warm-up, under three budgets. Protocol and statistics follow Shallue et al. 2018
+For each optimizer and batch size it compares the learning rate unchanged, scaled linearly and by the square root with
+one tuned anew, without and with warm-up, under three budgets. Protocol and statistics follow Shallue et al. 2018
 (arXiv:1811.03600) and McCandlish et al. 2018 (arXiv:1812.06162).
 """
 

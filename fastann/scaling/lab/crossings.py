@@ -35,7 +35,7 @@ def crossing(steps: Sequence[int], losses: ArrayLike, target: float, hold: int =
     """
     values = smoothed(losses)
     below = values <= target
-    for place in np.flatnonzero(below):
+    for place in np.flatnonzero(below).tolist():
         if not below[place : place + hold].all():
             continue
         if place == 0:

@@ -80,7 +80,8 @@ class Design:
     @classmethod
     def from_json(cls, settings: dict[str, Any]) -> Design:
         """Return the design that `as_json` wrote."""
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()})
+        plain: dict[str, Any] = {n: tuple(value) if isinstance(value, list) else value for n, value in settings.items()}
+        return cls(**plain)
 
     @property
     def source(self) -> str:
@@ -135,7 +136,7 @@ PRESETS = {
 
 
 def design_for(data: str, **changes: Any) -> Preset:
-    """Return the preset of that name, or for any other data the design of digits; changes that are None are left out."""
+    """Return the preset of that name, or for other data the design of digits; changes that are None are left out."""
     preset = PRESETS.get(data, Preset(replace(PRESETS["digits"].design, data=data), 20.0))
     given = {name: value for name, value in changes.items() if value is not None}
     return Preset(replace(preset.design, **given), preset.minutes)

@@ -86,6 +86,6 @@ def _bracket(trains: Any, base: float, seeds: list[int]) -> tuple[list[float], l
 
 
 def trained(run: dict[str, Any]) -> bool:
-    """Return whether a run got anywhere: it met no NaN or infinity and ends with a lower training loss than at first."""
+    """Return whether a run got anywhere: no NaN or infinity, and a lower training loss at the end than at first."""
     losses = losses_of(run, "training_loss")
     return bool(np.isfinite(losses).all() and losses[-1] < losses[0])

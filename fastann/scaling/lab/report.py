@@ -30,7 +30,9 @@ class Table:
     rows: list[tuple[str, ...]]
 
 
-def write_report(folder: str | os.PathLike[str], page: str | os.PathLike[str] | None = None) -> tuple[Path, list[Verdict]]:
+def write_report(
+    folder: str | os.PathLike[str], page: str | os.PathLike[str] | None = None
+) -> tuple[Path, list[Verdict]]:
     """Write the page of a lab, and verdicts.json beside it, and return the path of the page and the verdicts.
 
     Args:
@@ -43,7 +45,7 @@ def write_report(folder: str | os.PathLike[str], page: str | os.PathLike[str] | 
     """
     for module in ("matplotlib", "jinja2"):
         require(module, "the report needs")
-    from fastann.scaling.lab.findings import find
+    from fastann.scaling.lab.analysis import find
     from fastann.scaling.lab.verdicts import verdicts
 
     findings = find(folder)
@@ -52,7 +54,7 @@ def write_report(folder: str | os.PathLike[str], page: str | os.PathLike[str] | 
     _write(path, _render(findings, words))
     numbers = {
         "targets": findings.targets, "seeds": findings.seeds, "verdicts": words,
-        "critical_batches": {name: [reach.b_crit for reach in one.reaches] for name, one in findings.optimizers.items()},
+        "critical_batches": {name: [r.b_crit for r in one.reaches] for name, one in findings.optimizers.items()},
         "exponents": {name: one.exponents for name, one in findings.optimizers.items()},
     }  # fmt: skip
     _write(path.with_name("verdicts.json"), json.dumps(as_json(numbers), indent=1) + "\n")
@@ -103,10 +105,10 @@ def _summary(findings: Findings) -> str:
     widths = [data["columns"], *design.hidden, max(data["classes"], 1)]
     return (
         f"{data['rows']:,} rows to train on and {data['validation_rows']:,} to validate with; network "
-        f"{'-'.join(map(str, widths))}; {findings.runs:,} trainings, {findings.diverged:,} of which diverged and are kept "
-        f"as such. Learning rates were tuned with {design.tuning_seeds} seeds at each batch size and compared with "
-        f"{findings.seeds} other seeds{_missing(findings)}. Intervals hold 95 %, over seeds: other initial weights, and "
-        "another order of rows, on this one split."
+        f"{'-'.join(map(str, widths))}; {findings.runs:,} trainings, {findings.diverged:,} of which diverged and "
+        f"are kept as such. Learning rates were tuned with {design.tuning_seeds} seeds at each batch size and "
+        f"compared with {findings.seeds} other seeds{_missing(findings)}. Intervals hold 95 %, over seeds: other initial weights, "
+        "and another order of rows, on this one split."
     )
 
 
@@ -128,8 +130,8 @@ def _settings(findings: Findings) -> list[tuple[str, str]]:
         ("backend", f"{design.backend}, float32; trainings of one thread side by side, times measured apart"),
         ("data", f"{findings.data['name']}, fingerprint {findings.data['fingerprint']}; one split, seed 0"),
         ("batch sizes", ", ".join(map(str, findings.batch_sizes)) + f"; rules start at {findings.base_batch}"),
-        ("budgets", f"equal epochs: {design.epochs}; equal steps: {budget}; until the target, at most the longer of both. "
-                    "Learning rates are constant, so one training serves all three."),
+        ("budgets", f"equal epochs: {design.epochs}; equal steps: {budget}; until the target, at most the longer of "
+                    "both. Learning rates are constant, so one training serves all three."),
         ("targets", f"validation losses {', '.join(f'{t:g}' for t in findings.targets)}: what the base batch has after "
                     f"{', '.join(f'{f:.0%}' for f in design.fractions)} of the epochs, the worst optimizer's median; "
                     "fixed before any other batch size was run"),
@@ -151,7 +153,15 @@ def _tables(findings: Findings) -> list[Table]:
 
 
 def _number(value: float) -> str:
-    return "never" if math.isinf(value) else "-" if math.isnan(value) else f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+    return (
+        "never"
+        if math.isinf(value)
+        else "-"
+        if math.isnan(value)
+        else f"{value:,.0f}"
+        if value >= 100
+        else f"{value:.3g}"
+    )
 
 
 def _steps_table(findings: Findings, one: OptimizerFindings, name: str) -> Table:

@@ -248,10 +248,9 @@ class _Stages:
         arms = [{**entry, "arm": name, "learning_rate": rate} for name, rate in plain.items()]
         if self.design.warmup_epochs and size > base:
             steps = self.bench.epochs_in_steps(size, self.design.warmup_epochs)
-            for rule in self.design.rules:
-                if rule != "none":
-                    arms.append({**entry, "arm": f"{rule}+warmup", "learning_rate": plain[rule],
-                                 "warmup_steps": steps, "warmup_from": anchor})  # fmt: skip
+            warm = {**entry, "warmup_steps": steps, "warmup_from": anchor}
+            arms += [{**warm, "arm": f"{rule}+warmup", "learning_rate": plain[rule]}
+                     for rule in self.design.rules if rule != "none"]  # fmt: skip
         return arms
 
 

@@ -45,7 +45,7 @@ def measure_steps(
 
 
 def time_training(bench: Workbench, optimizer: str, size: int, rate: float, seed: int, steps: int) -> float:
-    """Return the seconds of a training of so many steps, from its first to its last, alone and with nothing to look at."""
+    """Return the seconds of a training of so many steps, alone and with nothing to look at on the way."""
     session, data = with_targets(bench.model(make_optimizer(optimizer, rate), seed), bench.parts.x, bench.parts.y)
     placed, passes = session.put(data.x, data.y), Passes(session, len(bench.parts.x), size, True)
     began, left = perf_counter(), steps

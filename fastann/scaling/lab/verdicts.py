@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 from fastann.scaling.lab.findings import MARGINS, Findings, OptimizerFindings
 from fastann.scaling.lab.fits import best_batch
@@ -54,7 +55,7 @@ def _regimes(findings: Findings, one: OptimizerFindings) -> Verdict:
     ]
     small = _slope_sentence(reach.slope_small, reach.small, "small")
     large = _slope_sentence(reach.slope_large, reach.large, "large")
-    perfect = reach.slope_small is not None and -1.15 <= reach.slope_small.low and reach.slope_small.high <= -0.85
+    perfect = reach.slope_small is not None and reach.slope_small.low >= -1.15 and reach.slope_small.high <= -0.85
     flat = reach.slope_large is not None and reach.slope_large.low >= -0.5 and reach.slope_large.value >= -0.3
     bent = sizes[0] < reach.b_crit.low and reach.b_crit.high < sizes[-1]
     parts += [small, large]
@@ -75,8 +76,8 @@ def _rule_below(findings: Findings, one: OptimizerFindings, rule: str) -> list[V
     name, words = OPTIMIZER_WORDS[one.name], RULE_WORDS[rule]
     if comparison is None:
         return []
-    known = [(size, regret, word) for size, regret, word in
-             zip(findings.batch_sizes, comparison.regrets, comparison.verdicts, strict=True) if regret is not None]  # fmt: skip
+    entries = zip(findings.batch_sizes, comparison.regrets, comparison.verdicts, strict=True)
+    known = [(size, regret, word) for size, regret, word in entries if regret is not None]
     cells = {size: f"{size} ({percent(r.estimate.value)}, [{percent(r.estimate.low)}, {percent(r.estimate.high)}])"
              for size, r, _ in known}  # fmt: skip
     limit = critical.value
@@ -88,8 +89,8 @@ def _rule_below(findings: Findings, one: OptimizerFindings, rule: str) -> list[V
     else:
         answer = YES if len(groups["holds"]) == len(below) else counts
     sentence = (
-        f"Anchored at batch {findings.base_batch}, compared at equal epochs with the tuned rate; it holds where the loss "
-        f"is shown to be less than {100 * MARGINS['epochs']:.0f} % higher. "
+        f"Anchored at batch {findings.base_batch}, compared at equal epochs with the tuned rate; it holds where the "
+        f"loss is shown to be less than {100 * MARGINS['epochs']:.0f} % higher. "
         f"Holds at {listed(groups['holds'])}. Fails at {listed(groups['fails'])}. "
         f"Cannot tell at {listed(groups[UNKNOWN])}."
     )
@@ -122,7 +123,9 @@ def _exponent(one: OptimizerFindings) -> Verdict:
              if below.low <= power <= below.high]  # fmt: skip
     fits = f"the interval holds {listed(rules)}" if rules else "none of 0, 1/2 and 1 lies in the interval"
     text = f"Until the target it grows as B to the power {below} up to the critical batch: {fits}."
-    text += f" Above it the power is {above}." if above is not None else " Too few sizes lie above it for a slope there."
+    text += (
+        f" Above it the power is {above}." if above is not None else " Too few sizes lie above it for a slope there."
+    )
     epochs = one.exponents["epochs below"]
     text += f" At equal epochs the power below it is {epochs}." if epochs is not None else ""
     return Verdict(question, f"power {below.value:.2g}", text)
@@ -141,7 +144,9 @@ def _sqrt_against_linear(one: OptimizerFindings) -> Verdict:
     if not parts:
         return Verdict(question, UNKNOWN, "Not both rules were run.")
     answer = answers[0] if len(set(answers)) == 1 else f"{answers[0]} above, {answers[-1]} below"
-    return Verdict(question, answer, f"Its loss at equal epochs against the linear rule's, over batch sizes: {'; '.join(parts)}.")
+    return Verdict(
+        question, answer, f"Its loss at equal epochs against the linear rule's, over batch sizes: {'; '.join(parts)}."
+    )
 
 
 def _sentence(text: str) -> str:
@@ -153,7 +158,7 @@ def _warmup(one: OptimizerFindings) -> Verdict:
     ratio = one.edges.overall
     question = f"{OPTIMIZER_WORDS[one.name]}: did warm-up move the edge of divergence?"
     answer = "upwards" if ratio.low > 1.02 else "downwards" if ratio.high < 0.98 else UNKNOWN
-    if _finite(ratio) and 0.9 < ratio.low and ratio.high < 1.1:
+    if _finite(ratio) and ratio.low > 0.9 and ratio.high < 1.1:
         answer = NO
     sizes = one.edges.batch_sizes
     text = (
@@ -182,10 +187,14 @@ def _noise(findings: Findings, one: OptimizerFindings) -> Verdict:
     inside = sum(1 / 3 <= ratio <= 3 for ratio in ratios)
     text = (
         f"At the base batch it is {scale} after {step} steps and {last} after {end}, where the target is reached; the "
-        f"fitted critical batch is {reach.b_crit}; the noise scale is {ratios[0]:.2g} and {ratios[1]:.2g} times as large. "
-        "A factor of 3 counts as a prediction."
+        f"fitted critical batch is {reach.b_crit}; the noise scale is {ratios[0]:.2g} and {ratios[1]:.2g} times as "
+        "large. A factor of 3 counts as a prediction."
     )
-    return Verdict(question, (NO, "on the way, not at its end" if inside and 1 / 3 <= ratios[0] <= 3 else "at the end only", YES)[inside], text)
+    return Verdict(
+        question,
+        (NO, "on the way, not at its end" if inside and 1 / 3 <= ratios[0] <= 3 else "at the end only", YES)[inside],
+        text,
+    )
 
 
 def _order(findings: Findings) -> list[Verdict]:
@@ -194,8 +203,8 @@ def _order(findings: Findings) -> list[Verdict]:
     if len(names) < 2:
         return []
     text = "; ".join(f"{OPTIMIZER_WORDS[name]} {known[name]}" for name in names)
-    apart = all(known[a].high < known[b].low for a, b in zip(names, names[1:], strict=False))
-    against = any(known[a].low > known[b].high for a, b in zip(names, names[1:], strict=False))
+    apart = all(known[a].high < known[b].low for a, b in pairwise(names))
+    against = any(known[a].low > known[b].high for a, b in pairwise(names))
     answer = YES if apart else NO if against else UNKNOWN
     question = "Does the critical batch grow from SGD over momentum to Adam (Zhang et al. 2019)?"
     return [Verdict(question, answer, f"Critical batches for loss {findings.targets[1]:g}: {text}.")]
@@ -211,7 +220,8 @@ def _quality(findings: Findings, one: OptimizerFindings) -> Verdict:
         worse.append(YES if ratio.low > 0 else NO if ratio.high < MARGINS[budget] else UNKNOWN)
         parts.append(
             f"at {words} its lowest validation loss differs by {percent(ratio.value)} "
-            f"[{percent(ratio.low)}, {percent(ratio.high)}], and the gap to the training loss is {gap[-1]} against {gap[base]}"
+            f"[{percent(ratio.low)}, {percent(ratio.high)}], and the gap to the training loss is {gap[-1]} "
+            f"against {gap[base]}"
         )
     answer = f"{worse[0]} at equal epochs, {worse[1]} at equal steps" if worse[0] != worse[1] else worse[0]
     return Verdict(question, answer, _sentence("; ".join(parts)))
@@ -221,7 +231,9 @@ def _time(findings: Findings, one: OptimizerFindings) -> Verdict:
     """Which batch is fastest on this machine, and does B* say so?"""
     reach, time = one.reaches[1], one.step_time
     question = f"{OPTIMIZER_WORDS[one.name]}: which batch is soonest at the target on this machine?"
-    seconds = {size: e.value for size, e in zip(findings.batch_sizes, one.seconds, strict=True) if math.isfinite(e.value)}
+    seconds = {
+        size: e.value for size, e in zip(findings.batch_sizes, one.seconds, strict=True) if math.isfinite(e.value)
+    }
     if not seconds or not _finite(reach.b_crit):
         return Verdict(question, UNKNOWN, "Too few trainings reach the target.")
     best = min(seconds, key=lambda size: seconds[size])

@@ -89,7 +89,11 @@ class Workbench:
         """Return a compiled network with the weights of a seed: ReLU from He's normal, softmax or linear at the end."""
         hidden = [Dense(units, "relu", kernel_initializer="he_normal") for units in self.design.hidden]
         if self.classification:
-            last, loss, metrics = Dense(self.dataset.classes, "softmax"), "sparse_categorical_crossentropy", ["accuracy"]
+            last, loss, metrics = (
+                Dense(self.dataset.classes, "softmax"),
+                "sparse_categorical_crossentropy",
+                ["accuracy"],
+            )
         else:
             last, loss, metrics = Dense(self.dataset.y.reshape(len(self.dataset.y), -1).shape[1]), "mse", []
         model = Sequential([Input((self.dataset.x.shape[1],)), *hidden, last], seed=seed)
@@ -100,8 +104,9 @@ class Workbench:
         train, held = split_dataset(self.dataset, 1 - self.rows / len(self.dataset.x), _SPLIT_SEED)
         if len(train.x) != self.rows:  # stratified rounding: move the rest over
             x, y = np.concatenate([train.x, held.x]), np.concatenate([train.y, held.y])
-            train, held = replace(train, x=x[: self.rows], y=y[: self.rows]), replace(
-                held, x=x[self.rows :], y=y[self.rows :]
+            train, held = (
+                replace(train, x=x[: self.rows], y=y[: self.rows]),
+                replace(held, x=x[self.rows :], y=y[self.rows :]),
             )
         inputs = Scaling.fit(train.x)
         if self.classification:

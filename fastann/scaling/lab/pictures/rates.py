@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fastann.plots.figure import COLOURS, LINES, MARKERS, new_figure, short_number
 from fastann.plots.grid import new_grid
+from fastann.scaling.lab.findings import MARGINS
 from fastann.scaling.lab.pictures.axes import batch_axis, bottom_legend, log_axis, with_errors
 from fastann.scaling.lab.words import BUDGET_WORDS, OPTIMIZER_WORDS, RULE_WORDS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.collections import PathCollection
+    from matplotlib.colors import Normalize
     from matplotlib.figure import Figure
 
     from fastann.scaling.lab.findings import Findings, OptimizerFindings
@@ -51,27 +55,26 @@ def best_rates(findings: Findings) -> Figure:
 
 
 def loss_map(findings: Findings) -> Figure:
-    """Draw the validation loss at equal epochs over learning rate and batch size; crosses are trainings that diverged."""
+    """Draw the validation loss at equal epochs over learning rate and batch size; crosses diverged."""
     from matplotlib.colors import LogNorm
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     figure, panels = new_figure([OPTIMIZER_WORDS[name] for name in findings.optimizers])
     everything = np.concatenate([found.heat.loss.ravel() for found in findings.optimizers.values()])
     low, high = np.nanmin(everything), np.nanmax(everything)
-    image = None
+    images = []
     for axes, found in zip(panels, findings.optimizers.values(), strict=True):
-        image = _map(axes, found, findings.batch_sizes, LogNorm(low, max(high, low * 1.01)))
+        images.append(_map(axes, found, findings.batch_sizes, LogNorm(low, max(high, low * 1.01))))
     panels[0].set_ylabel("learning rate")
-    if image is not None:
-        bar = figure.colorbar(image, ax=panels, shrink=0.9, pad=0.01, label="validation loss")
-        bar.ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: short_number(float(f"{value:.3g}"))))
-        bar.ax.yaxis.set_minor_formatter(NullFormatter())
+    bar = figure.colorbar(images[0], ax=panels, shrink=0.9, pad=0.01, label="validation loss")
+    bar.ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: short_number(float(f"{value:.3g}"))))
+    bar.ax.yaxis.set_minor_formatter(NullFormatter())
     bottom_legend(figure, panels)
     return figure
 
 
-def _map(axes: Axes, found: OptimizerFindings, sizes: list[int], norm: object) -> object:
+def _map(axes: Axes, found: OptimizerFindings, sizes: list[int], norm: Normalize) -> PathCollection:
     heat = found.heat
     x, y = np.log2(sizes), np.log10(heat.rates)
     cells = [(i, j) for i in range(len(y)) for j in range(len(x)) if np.isfinite(heat.loss[i, j])]
@@ -100,7 +103,7 @@ def _base(found: OptimizerFindings, sizes: list[int]) -> int:
 
 
 def rule_regrets(findings: Findings) -> Figure:
-    """Draw how much worse each rule is than the tuned rate over the batch size: a row a budget, a column an optimizer."""
+    """Draw how much worse each rule is than the tuned rate, over the batch size: a row a budget."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
     names = list(findings.optimizers)
@@ -108,7 +111,7 @@ def rule_regrets(findings: Findings) -> Figure:
     sizes = np.array(findings.batch_sizes)
     for row, (budget, words) in enumerate(BUDGET_WORDS.items()):
         for axes, name in zip(grid[row], names, strict=True):
-            _regrets(axes, findings.optimizers[name], budget, sizes)
+            _regrets(axes, findings.optimizers[name], budget, findings.batch_sizes)
             ticks = [-0.5, -0.2, -0.05, 0, 0.05, 0.2, 1, 4, 19, 99, 499]
             axes.yaxis.set_major_locator(FixedLocator(ticks))
             axes.yaxis.set_minor_locator(NullLocator())
@@ -122,14 +125,12 @@ def rule_regrets(findings: Findings) -> Figure:
     return figure
 
 
-def _regrets(axes: Axes, found: OptimizerFindings, budget: str, sizes: object) -> None:
-    from fastann.scaling.lab.findings import MARGINS
-
+def _regrets(axes: Axes, found: OptimizerFindings, budget: str, sizes: Sequence[int]) -> None:
     for place, (rule, words) in enumerate(RULE_WORDS.items()):
         comparison = found.comparisons.get((budget, rule))
         if comparison is None:
             continue
-        known = [(size, r.estimate) for size, r in zip(sizes, comparison.regrets, strict=True) if r is not None]  # type: ignore[call-overload]
+        known = [(size, r.estimate) for size, r in zip(sizes, comparison.regrets, strict=True) if r is not None]
         values = np.array([estimate.value for _, estimate in known])
         errors = np.array([[e.value - e.low, e.high - e.value] for _, e in known]).T
         axes.errorbar([size for size, _ in known], values, yerr=np.maximum(errors, 0), color=COLOURS[place],

@@ -28,7 +28,9 @@ def steps_to_target(findings: Findings) -> Figure:
                 axes.plot(fine, reach.curve.steps(fine), color=COLOURS[place], linewidth=1.5)
         middle = found.reaches[1]
         if np.isfinite(middle.curve.b_crit):
-            axes.axvspan(middle.b_crit.low, min(middle.b_crit.high, sizes[-1] * 2), color="0.5", alpha=0.15, linewidth=0)
+            axes.axvspan(
+                middle.b_crit.low, min(middle.b_crit.high, sizes[-1] * 2), color="0.5", alpha=0.15, linewidth=0
+            )
             axes.axvline(middle.b_crit.value, color="0.35", linewidth=1.2, linestyle="--",
                          label=f"critical batch of loss {middle.target:g}, interval")  # fmt: skip
             top = float(middle.curve.steps(sizes[0]))
@@ -85,10 +87,12 @@ def noise_scale(findings: Findings) -> Figure:
         for place, reach in enumerate(found.reaches):
             at = reach.steps[base].value
             if np.isfinite(at) and np.isfinite(reach.b_crit.value):
-                value = reach.b_crit
-                axes.errorbar([at], [value.value], yerr=[[max(value.value - value.low, 0)], [max(value.high - value.value, 0)]],
-                              color=COLOURS[1], marker=MARKERS[place], markersize=7, capsize=3, linestyle="",
-                              label=f"critical batch, loss {reach.target:g}")  # fmt: skip
+                fitted = reach.b_crit
+                below, above = max(fitted.value - fitted.low, 0), max(fitted.high - fitted.value, 0)
+                axes.errorbar(
+                    [at], [fitted.value], yerr=[[below], [above]], color=COLOURS[1], marker=MARKERS[place],
+                    markersize=7, capsize=3, linestyle="", label=f"critical batch, loss {reach.target:g}",
+                )  # fmt: skip
         axes.set_xscale("log")
         axes.set_yscale("log")
         log_axis(axes.xaxis)
@@ -112,6 +116,6 @@ def generalisation_gap(findings: Findings) -> Figure:
     low, high = min(p.get_ylim()[0] for p in panels), max(p.get_ylim()[1] for p in panels)
     for axes in panels:
         axes.set_ylim(min(low, 0), high)
-    panels[0].set_ylabel("validation loss − training loss")
+    panels[0].set_ylabel("validation loss less training loss")
     bottom_legend(figure, panels)
     return figure

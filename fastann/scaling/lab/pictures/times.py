@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,7 +24,7 @@ def step_times(findings: Findings) -> Figure:
     fine = np.geomspace(sizes[0], sizes[-1], 200)
     for place, (name, found) in enumerate(findings.optimizers.items()):
         times = np.array([[e["seconds"], e["low"], e["high"]] for e in found.step_times]).T
-        style = {"color": COLOURS[place], "marker": MARKERS[place], "markersize": 4.5, "capsize": 2}
+        style: Any = {"color": COLOURS[place], "marker": MARKERS[place], "markersize": 4.5, "capsize": 2}
         errors = np.maximum(np.stack([times[0] - times[1], times[2] - times[0]]), 0)
         left.errorbar(sizes, times[0] * 1e6, yerr=errors * 1e6, linestyle="", label=OPTIMIZER_WORDS[name], **style)
         left.plot(fine, found.step_time.seconds(fine) * 1e6, color=COLOURS[place], linewidth=1.3)
