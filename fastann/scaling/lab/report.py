@@ -107,8 +107,8 @@ def _summary(findings: Findings) -> str:
         f"{data['rows']:,} rows to train on and {data['validation_rows']:,} to validate with; network "
         f"{'-'.join(map(str, widths))}; {findings.runs:,} trainings, {findings.diverged:,} of which diverged and "
         f"are kept as such. Learning rates were tuned with {design.tuning_seeds} seeds at each batch size and "
-        f"compared with {findings.seeds} other seeds{_missing(findings)}. Intervals hold 95 %, over seeds: other initial weights, "
-        "and another order of rows, on this one split."
+        f"compared with {findings.seeds} other seeds{_missing(findings)}. Intervals hold 95 %, over seeds: other "
+        "initial weights, and another order of rows, on this one split."
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,8 +20,8 @@ from fastann.scaling.lab.trials import Trial, looks, run_trial
 from fastann.scaling.lab.workbench import Workbench, make_optimizer
 
 SMALL = Design(
-    "blobs", hidden=(8,), optimizers=("sgd", "adam"), batch_sizes=(2, 8, 32, 128), base_batch=8, epochs=6, grid_points=3,
-    most_points=6, tuning_seeds=2, seeds=3, growth=1.4, warmup_epochs=1,
+    "blobs", hidden=(8,), optimizers=("sgd", "adam"), batch_sizes=(2, 8, 32, 128), base_batch=8, epochs=6,
+    grid_points=3, most_points=6, tuning_seeds=2, seeds=3, growth=1.4, warmup_epochs=1,
 )  # fmt: skip
 
 
@@ -38,11 +37,11 @@ def bench() -> Workbench:
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a lab that ran to its end."""
     folder = tmp_path_factory.mktemp("lab")
     assert run_lab(SMALL, folder, dataset=blobs())
-    yield folder
+    return folder
 
 
 # ---- design
@@ -134,7 +133,7 @@ def test_divergence_is_data(bench: Workbench) -> None:
 
 
 def test_the_noise_scale_against_a_loop_over_rows(bench: Workbench) -> None:
-    """tr(Sigma) + |G|^2 = mean |g_i|^2, gradients by central differences."""
+    """tr(Sigma) + |G|^2 = mean |g_i|^2, gradients from the public method, a row at a time."""
     run = run_trial(Trial("sgd", 8, 0.05, 1, seed=0, noise=True), bench)
     step, trace, square = run["noise"][0]
     assert step == 0
