@@ -103,8 +103,9 @@ def test_looks_hold_the_ends_of_the_budgets(bench: Workbench) -> None:
     assert found == sorted(set(found))
 
 
-def test_a_trial_is_a_plain_fit(bench: Workbench) -> None:
+def test_a_trial_is_a_plain_fit(backend: str) -> None:
     """Looking at a training does not change it: the last look sees what `fit` ends with."""
+    bench = Workbench(replace(SMALL, backend=backend), blobs())
     trial = Trial("nesterov", 32, 0.02, 8, seed=3)
     run = run_trial(trial, bench)
     model = bench.model(make_optimizer("nesterov", 0.02), 3)
