@@ -14,7 +14,7 @@ Array = NDArray[np.float64]
 class Hyperbola:
     """S(B) = S_min (1 + B_crit / B), and so (S / S_min - 1)(E / E_min - 1) = 1 with E = B S, E_min = S_min B_crit.
 
-    McCandlish et al. 2018, "An Empirical Model of Large-Batch Training", equation 5.1.
+    McCandlish et al. 2018, "An Empirical Model of Large-Batch Training" (arXiv:1812.06162).
     """
 
     s_min: float

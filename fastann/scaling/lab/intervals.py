@@ -44,7 +44,7 @@ def interval(value: float, draws: ArrayLike, seeds: int, level: float = 0.95) ->
 
     Percentiles, at the levels Phi(-sqrt(n / (n - 1)) t) in place of (1 - level) / 2, t being Student's quantile with
     n - 1 degrees of freedom: plain percentiles are too narrow for few seeds. Hesterberg 2015, "What Teachers Should
-    Know About the Bootstrap", section 3.4 ("expanded percentile").
+    Know About the Bootstrap" (the expanded percentile interval).
     """
     found = np.asarray(draws, np.float64)
     found = found[~np.isnan(found)]

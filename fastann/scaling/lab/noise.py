@@ -16,8 +16,8 @@ _ROWS = 128
 def noise_of(session: Session, data: PlacedData, arrays: tuple[NDArray[Any], NDArray[Any]]) -> tuple[float, float]:
     """Return tr(Sigma) and |G|^2: mean |g_i|^2 - |G|^2 over the first rows, G being the gradient of all rows.
 
-    McCandlish et al. 2018, equation 2.9: B_simple = tr(Sigma) / |G|^2. The rows come shuffled from the split, so the
-    first ones are as good as any.
+    McCandlish et al. 2018 (arXiv:1812.06162): B_simple = tr(Sigma) / |G|^2. The split shuffles the rows,
+    so the first ones are as good as any.
     """
     whole = float(np.square(session.gradients(data)[1], dtype=np.float64).sum())
     x, y = arrays

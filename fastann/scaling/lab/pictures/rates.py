@@ -37,7 +37,7 @@ def best_rates(findings: Findings) -> Figure:
         axes.plot(fine, found.anchor * ratio**0.5, color="black", linestyle=":", linewidth=1.2, label="square root")
         critical = found.reaches[1].b_crit.value
         if np.isfinite(critical):
-            # McCandlish et al. 2018, eq. 2.6, for SGD; Li et al. 2024 (arXiv:2405.14578), eq. 11, for Adam
+            # McCandlish et al. 2018 (arXiv:1812.06162) for SGD; Li et al. 2024 (arXiv:2405.14578) for Adam
             if found.name == "adam":
                 shape, label = 2 / ((critical / fine) ** 0.5 + (fine / critical) ** 0.5), "surge at the critical batch"
                 at_base = 2 / ((critical / base) ** 0.5 + (base / critical) ** 0.5)
@@ -115,7 +115,7 @@ def rule_regrets(findings: Findings) -> Figure:
             ticks = [-0.5, -0.2, -0.05, 0, 0.05, 0.2, 1, 4, 19, 99, 499]
             axes.yaxis.set_major_locator(FixedLocator(ticks))
             axes.yaxis.set_minor_locator(NullLocator())
-            axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:+.0%}" if v < 9 else f"{v + 1:.0f}x"))
+            axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: regret_words(v)))
             batch_axis(axes, sizes, label=row == len(BUDGET_WORDS) - 1)
             if row == 0:
                 axes.set_title(OPTIMIZER_WORDS[name], fontsize=11)
@@ -123,6 +123,17 @@ def rule_regrets(findings: Findings) -> Figure:
         grid[row][0].set_ylabel(f"{words}:\n{what} above the tuned rate's")
     bottom_legend(figure, [axes for row in grid for axes in row])
     return figure
+
+
+def regret_words(share: float) -> str:
+    """Return a share above the tuned rate's as the axis shows it.
+
+    >>> [regret_words(share) for share in (-0.2, 0.0, 0.05, 19.0)]
+    ['-20%', '0', '+5%', '20x']
+    """
+    if share == 0:
+        return "0"
+    return f"{share:+.0%}" if share < 9 else f"{share + 1:.0f}x"
 
 
 def _regrets(axes: Axes, found: OptimizerFindings, budget: str, sizes: Sequence[int]) -> None:
