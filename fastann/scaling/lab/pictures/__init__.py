@@ -72,7 +72,7 @@ PICTURES: tuple[Picture, ...] = (
         "What each rule costs",
         "How far the loss (or the steps until the target) lies above that of the tuned rate, with paired 95 % "
         "intervals. Inside the grey band a rule counts as good; below it the rule beat the tuning. All rules start "
-        "from the rate that is best for the base batch at equal epochs, which need not be the best one until the target.",
+        "from the rate that is best for the base batch at equal epochs, which need not be best until the target.",
         rule_regrets,
     ),
     Picture(
