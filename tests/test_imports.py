@@ -24,8 +24,6 @@ LEVELS = (
     {"callbacks", "training"},
     {"models"},
     {"many"},
-    {"io", "plots", "comparing", "finder", "scaling", "units"},
-    {"bench", "gallery"},
     {"io", "plots", "comparing", "finder", "units"},
     {"bench", "gallery", "scaling"},
     {"cli"},
