@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fastann_kernels.backend import BACKENDS, PRECISIONS, Choice, choose_backend
@@ -70,12 +70,13 @@ class CompileSpec:
     precision: str = "float32"
     on_nonfinite: str = "raise"
 
-    def choice(self) -> Choice:
-        """Return the backend to use, with the reason."""
+    def choice(self, program: Program | None = None) -> Choice:
+        """Return the backend to use for a program (None: not known yet), with the reason."""
         if self.backend != "auto":
             return Choice(self.backend, ("compile was told to use it",))
         operations = tuple(LossOperation(loss.op, 0) for loss in self.losses if loss is not None)
-        return choose_backend(Program((), (), (), (), (), losses=operations))
+        known = Program((), (), (), (), ()) if program is None else program
+        return choose_backend(replace(known, losses=operations), precision=self.precision)
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments as JSON-able data; raises TypeError for Python functions among them."""

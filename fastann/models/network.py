@@ -6,17 +6,19 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from fastann_kernels.backend import Choice, HostState, storage_dtype
+from fastann_kernels.backend import USUAL_BATCH, Choice, HostState, storage_dtype
 from fastann_kernels.program import Parameter
 from numpy.typing import NDArray
 
-from fastann.lowering import parameters
+from fastann.lowering import lower, parameters
 from fastann.models import sharing
 from fastann.models import weights as flat
 from fastann.models.compile import CompileSpec, resolve
+from fastann.models.explanation import BackendExplanation, explain
 from fastann.models.graph import LayerGraph
 from fastann.models.state import ModelState
 from fastann.random import next_seed
+from fastann.spec import whole
 from fastann.training.session import stamp
 
 if TYPE_CHECKING:
@@ -49,6 +51,8 @@ class Network:
         self._compiled_graph: LayerGraph | None = None
         self._live = ModelState(next_seed() if seed is None else seed)
         self._prepared: tuple[Target, ...] | None = None
+        #: the backend of the session, and why
+        self._choice: Choice | None = None
 
     # ---- layers
 
@@ -212,9 +216,28 @@ class Network:
 
     # ---- at work
 
-    def explain_backend(self) -> Choice:
-        """Return the backend the model runs on, with the reasons; `str` of it is a sentence."""
-        return self.compile_spec.choice()
+    def explain_backend(self, batch_size: int | None = None) -> BackendExplanation:
+        """Return the backend the model runs on, with the reasons, and the speed that is predicted and was measured.
+
+        `str` of it is a sentence and a table: the predicted time of a training step on each backend that is installed,
+        where these figures come from, and after `fit` the time its steps took. With `backend="auto"` the model is given
+        the backend that is predicted to be the faster at batch size 32; `fastann bench calibrate` makes the predictions
+        those of this machine.
+
+        Args:
+            batch_size: rows of a step; by default those of the last `fit`, else 32.
+
+        Raises:
+            TypeError, ValueError: batch_size is no positive whole number.
+        """
+        session = self._live.session
+        measured = None if session is None or session.times is None else session.times.mean
+        if batch_size is None:
+            batch_size = USUAL_BATCH if measured is None else measured.batch_size
+        graph = self._compiled_graph or self._graph
+        program = None if graph is None else lower(graph, optimizer=self.compile_spec.optimizer)
+        choice = self._choice if session is not None and self._choice else self.compile_spec.choice(program)
+        return explain(choice, program, self.compile_spec.precision, whole(batch_size, "batch_size", 1), measured)
 
     @property
     def session(self) -> Session:
@@ -255,7 +278,7 @@ class Network:
         session = self._live.session
         if session is None or not resolved.fits(session):
             self._params()
-            backend = self.explain_backend().name
-            session = self._live.start(resolved, self.compile_spec, backend, graph.penalties())
+            self._choice = self.compile_spec.choice(lower(graph, optimizer=self.compile_spec.optimizer))
+            session = self._live.start(resolved, self.compile_spec, self._choice.name, graph.penalties())
         self._prepared = targets
         return session

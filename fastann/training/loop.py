@@ -24,6 +24,7 @@ from fastann.training.progress import Progress, make_progress
 from fastann.training.session import Session
 from fastann.training.splits import split_off
 from fastann.training.streams import is_stream
+from fastann.training.timing import StepTimes
 from fastann.training.trainable import Trainable
 
 __all__ = [
@@ -159,6 +160,7 @@ class Training:
             session.backend, session.program, feed.batch_size, feed.longest, self._every_batch,
             session.step_seconds.get(feed.batch_size),
         )  # fmt: skip
+        self._times = session.times = StepTimes(feed.batch_size, session.backend == "jax", session.times)
         self._tally = Tally(session)
         self._last_rate = 0.0
         self._validation = validation
@@ -246,8 +248,9 @@ class Training:
         began = time.perf_counter()
         with self._interrupt.shield():
             record = session.train(portion.data, portion.order, portion.batch_size, tally.needs_outputs, stop)
-        self._pace.report(portion.steps, time.perf_counter() - began)
-        taken = record.completed
+        seconds, taken = time.perf_counter() - began, record.completed
+        self._pace.report(portion.steps, seconds)
+        self._times.add((portion.data.rows, int(record.rows.sum()), tally.needs_outputs), taken, seconds)
         tally.add(record, taken)
         if record.outputs is not None and tally.needs_outputs:
             batches = record.rows[:taken]

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from fastann.random import root_key
 from fastann.training.rates import LearningRate
+from fastann.training.timing import StepTimes
 
 if TYPE_CHECKING:
     from fastann_kernels.program import Program
@@ -107,6 +108,7 @@ class Session:
         changed: `stamp` of the last change of the parameters.
         step_seconds: what a step took in earlier runs of `fit`, by batch size, for the pace of the next.
         last_rate: as above; None before the first update, and where no optimizer needs it.
+        times: of the steps of the last `fit`; None before the first.
     """
 
     def __init__(
@@ -143,6 +145,7 @@ class Session:
         self.loss_keys = tuple(loss_keys)
         self.changed = 0
         self.step_seconds: dict[int, float] = {}
+        self.times: StepTimes | None = None
         self.on_nonfinite = on_nonfinite
         self.iterations = iterations
         self.epochs_trained = epochs_trained

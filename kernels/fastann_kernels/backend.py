@@ -6,19 +6,29 @@ import importlib
 import importlib.util
 import os
 from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fastann_kernels.calibration import costs, device_of, threads_of
+from fastann_kernels.cost import work_of
+from fastann_kernels.machine import gpu_in_reach
 from fastann_kernels.program import Program
 
 Array = NDArray[Any]
 
 BACKENDS = ("numba", "jax")
 PRECISIONS = ("float32", "float64", "tensorfloat32", "bfloat16")
+
+#: The batch size that a backend is chosen for: `fit` alone knows the real one, and this is its default.
+USUAL_BATCH = 32
+
+#: JAX is chosen where its predicted time is below this share of Numba's: it compiles every program and every length of
+#: an epoch for a second or more, and predictions are off by such a factor.
+WORTH_COMPILING = 0.75
 
 
 @dataclass(frozen=True)
@@ -230,8 +240,49 @@ def get_backend(name: str) -> Backend:
     return module.backend  # type: ignore[no-any-return]
 
 
-def choose_backend(program: Program | None = None, environ: dict[str, str] | None = None) -> Choice:
-    """Choose what `backend="auto"` means on this machine, with the reasons."""
+@dataclass(frozen=True)
+class Prediction:
+    """What the cost model says of one backend.
+
+    Attributes:
+        backend, device: such as "jax" and "jax-cpu".
+        batch_size: rows of a step.
+        seconds: of a training step inside a long call.
+        source: where the model's figures come from.
+    """
+
+    backend: str
+    device: str
+    batch_size: int
+    seconds: float
+    source: str
+
+
+def predict_step(
+    backend: str,
+    program: Program,
+    batch_size: int = USUAL_BATCH,
+    precision: str = "float32",
+    environ: Mapping[str, str] | None = None,
+) -> Prediction:
+    """Predict the time of a training step, see `fastann_kernels.cost`; neither Numba nor JAX is imported."""
+    environment = os.environ if environ is None else environ
+    device, known = device_of(backend, environment), costs(environment)
+    work = work_of(program, batch_size, precision, threads_of(device, environment))
+    return Prediction(backend, device, batch_size, work.seconds(known.units[device]), known.source(device))
+
+
+def choose_backend(
+    program: Program | None = None,
+    environ: Mapping[str, str] | None = None,
+    batch_size: int = USUAL_BATCH,
+    precision: str = "float32",
+) -> Choice:
+    """Choose what `backend="auto"` means on this machine, with the reasons.
+
+    Where both backends are installed and the program has instructions, the cost model decides; files, environment and
+    arguments are all that counts, so the answer stays the same.
+    """
     environment = os.environ if environ is None else environ
     wish = environment.get("FASTANN_BACKEND", "").strip().lower()
     if wish and wish != "auto":
@@ -242,15 +293,27 @@ def choose_backend(program: Program | None = None, environ: dict[str, str] | Non
     installed = available_backends()
     if program is not None and any(loss.op == "callable" for loss in program.losses):
         return Choice("jax", ("the loss is a Python function, which only JAX can differentiate",))
-    if "jax" in installed and _gpu_in_reach():
+    if "numba" not in installed:
+        return Choice("jax", ("numba is not installed",))
+    if "jax" not in installed:
+        return Choice("numba", ("on a CPU whole epochs run fastest in the Numba kernels", "JAX is not installed"))
+    if program is not None and program.instructions:
+        numba, jax = (predict_step(name, program, batch_size, precision, environment) for name in BACKENDS)
+        return _faster(numba, jax)
+    if gpu_in_reach(environment):
         return Choice("jax", ("a GPU and JAX's plugin for it are present",))
-    if "numba" in installed:
-        other = "JAX is installed, but no GPU plugin" if "jax" in installed else "JAX is not installed"
-        return Choice("numba", ("on a CPU whole epochs run fastest in the Numba kernels", other))
-    return Choice("jax", ("numba is not installed",))
+    return Choice(
+        "numba", ("on a CPU whole epochs run fastest in the Numba kernels", "JAX is installed, but no GPU plugin")
+    )
 
 
-def _gpu_in_reach() -> bool:
-    """Guess from files alone, since importing JAX takes most of a second."""
-    plugins = any(importlib.util.find_spec(f"jax_cuda{v}_plugin") is not None for v in (12, 13))
-    return plugins and (Path("/dev/nvidia0").exists() or Path("/proc/driver/nvidia/version").exists())
+def _faster(numba: Prediction, jax: Prediction) -> Choice:
+    times = (
+        f"predicted for a step of batch size {numba.batch_size}: numba {1e6 * numba.seconds:,.1f} us, "
+        f"{jax.device} {1e6 * jax.seconds:,.1f} us"
+    )
+    if jax.seconds < WORTH_COMPILING * numba.seconds:
+        return Choice("jax", ("it is predicted to be faster", times))
+    if jax.seconds < numba.seconds:
+        return Choice("numba", ("what JAX is predicted to gain does not make up for compiling", times))
+    return Choice("numba", ("it is predicted to be faster", times))

@@ -1,0 +1,138 @@
+"""What a step of training costs: the work in a `Program`, and the seconds that a device takes for each kind of it.
+
+seconds of a step = sum over the kinds of work of amount * seconds a unit
+
+A product of matrices (m, k) and (k, n) counts 2 m k n operations and the m k + k n + m n numbers that it reads and
+writes. So the rate it is predicted to run at, 2 m k n / seconds, rises with its smallest side and saturates at
+1 / `flops`, as that of a BLAS does. On a CPU the work that threads share is divided by their number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from math import prod
+from typing import Any
+
+from fastann_kernels.program import Instruction, Program
+
+#: Floating-point operations a step that make one more thread worth while, as in the Numba backend.
+WORK_PER_THREAD = 4e6
+
+_CONVOLUTIONS = ("conv2d", "depthwise_conv2d")
+_POOLS = ("max_pool2d", "average_pool2d")
+
+
+@dataclass(frozen=True)
+class Work:
+    """The amount of each kind of work in one step, or the seconds that a unit of each takes.
+
+    Attributes:
+        steps: 1, for what every step costs.
+        instructions: of the program, for what each costs however small it is.
+        flops: of the matrix products of dense layers, forward and backward.
+        operands: numbers that these products read and write.
+        convolution_flops: of convolutions, forward and backward.
+        elements: numbers that instructions put out and gradients of them.
+        update_bytes: of weights, gradients and slots that the update rule reads and writes.
+        gathered_bytes: of the rows of the batch.
+    """
+
+    steps: float = 0.0
+    instructions: float = 0.0
+    flops: float = 0.0
+    operands: float = 0.0
+    convolution_flops: float = 0.0
+    elements: float = 0.0
+    update_bytes: float = 0.0
+    gathered_bytes: float = 0.0
+
+    def amounts(self) -> tuple[float, ...]:
+        """Return the numbers in the order of `KINDS`."""
+        return tuple(getattr(self, kind) for kind in KINDS)
+
+    def seconds(self, unit: Work) -> float:
+        """Return the seconds of this work where a unit of each kind takes those of `unit`."""
+        return sum(amount * cost for amount, cost in zip(self.amounts(), unit.amounts(), strict=True))
+
+    def as_dict(self) -> dict[str, float]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, numbers: Mapping[str, Any]) -> Work:
+        """Make it of what `as_dict` returned; raises ValueError where a number is missing, negative or none."""
+        if set(numbers) != set(KINDS):
+            raise ValueError(f"expected the numbers {', '.join(KINDS)}, got {', '.join(numbers) or 'none'}.")
+        for kind, number in numbers.items():
+            if isinstance(number, bool) or not isinstance(number, int | float) or not 0.0 <= number < float("inf"):
+                raise ValueError(f"{kind} must be a number of at least 0, got {number!r}.")
+        return cls(**{kind: float(number) for kind, number in numbers.items()})
+
+
+KINDS = tuple(field.name for field in fields(Work))
+
+
+def work_of(program: Program, batch_size: int, precision: str = "float32", threads: int = 1) -> Work:
+    """Return the work of a training step, losses and metrics left out.
+
+    Args:
+        program: lowered, with or without losses.
+        batch_size: B.
+        precision: in float64 every number is twice as many bytes and every operation counts twice.
+        threads: how many may share the work; a step too small for so many is shared by fewer.
+    """
+    learnt = _learnt(program)
+    flops = operands = convolutions = elements = 0.0
+    for instruction in program.instructions:
+        rows = batch_size * prod(program.values[instruction.output].shape[:-1])
+        passes = 1 + _trains(program, instruction) + any(value in learnt for value in instruction.inputs)
+        if instruction.op == "dense":
+            inner, outer = program.parameters[instruction.params[0]].shape
+            flops += passes * 2.0 * rows * inner * outer
+            operands += passes * (rows * inner + inner * outer + rows * outer)
+        elif instruction.op in _CONVOLUTIONS:
+            convolutions += passes * 2.0 * rows * program.parameters[instruction.params[0]].size
+        elements += batch_size * _elements(program, instruction) * (1 + (instruction.output in learnt))
+    members = max(1.0, min(threads, batch_size, (flops + convolutions) // WORK_PER_THREAD))
+    share = (2.0 if precision == "float64" else 1.0) / members
+    slots = 0 if program.update is None else len(program.update.slots)
+    trainable = sum(parameter.size for parameter in program.parameters if parameter.trainable)
+    return Work(
+        steps=1.0,
+        instructions=float(len(program.instructions)),
+        flops=flops * share,
+        operands=operands * share,
+        convolution_flops=convolutions * share,
+        elements=elements * share,
+        update_bytes=4.0 * (3 + 2 * slots) * trainable * share,
+        gathered_bytes=2.0 * 4.0 * batch_size * program.input_columns * share,
+    )
+
+
+def _learnt(program: Program) -> set[int]:
+    """Return the values that depend on a trainable parameter, so that a gradient flows back to them."""
+    learnt: set[int] = set()
+    for instruction in program.instructions:
+        if _trains(program, instruction) or any(value in learnt for value in instruction.inputs):
+            learnt.add(instruction.output)
+    return learnt
+
+
+def _trains(program: Program, instruction: Instruction) -> bool:
+    return any(program.parameters[number].trainable for number in instruction.params)
+
+
+def _elements(program: Program, instruction: Instruction) -> int:
+    """Return the numbers a row that an instruction handles one by one."""
+    if instruction.op == "reshape":
+        return 0
+    read = instruction.inputs if instruction.op in _POOLS else (instruction.output,)
+    return sum(program.values[value].size for value in read)
+
+
+#: Seconds of a unit of each kind of work. TO BE SET
+SHIPPED: dict[str, Work] = {
+    "numba": Work(0.5e-6, 0.2e-6, 1 / 150e9, 1e-10, 1 / 50e9, 0.3e-9, 1e-10, 1e-10),
+    "jax-cpu": Work(5e-6, 2e-6, 1 / 150e9, 1e-10, 1 / 5e9, 1e-9, 2e-10, 1e-10),
+    "jax-gpu": Work(8e-6, 4e-6, 1 / 200e12, 1e-12, 1 / 50e12, 2e-12, 3e-13, 3e-13),
+}
