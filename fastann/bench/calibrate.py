@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from fastann_kernels.backend import available_backends
@@ -14,9 +14,13 @@ from fastann_kernels.calibration import device_of, threads_of
 from fastann_kernels.cost import KINDS, SHIPPED, Work, work_of
 
 from fastann.bench.cases import NETWORKS, Case
+from fastann.bench.contenders import CONTENDERS, ours
 from fastann.bench.images import ImageCase
 from fastann.bench.isolated import call_isolated
-from fastann.bench.throughput import build
+from fastann.lowering import lower
+
+if TYPE_CHECKING:
+    from fastann.bench.contenders.ours import Fastann
 
 _WIDE, _DEEP = (256, 1024, 1024, 10), (100, *(128,) * 8, 10)
 
@@ -95,39 +99,24 @@ def time_cases(backend: str, cases: Sequence[Case] = CASES) -> list[dict[str, An
 
 
 def _timed(case: Case, backend: str, threads: int) -> Timed:
-    from fastann.lowering import lower
-
-    model = _images(backend) if isinstance(case, ImageCase) else build(case, backend, "float32")
-    x, y = case.data()
+    """Time fits of one epoch; the first one, which compiles, does not count."""
+    entry = CONTENDERS[backend]
+    contender: Fastann = getattr(ours, str(entry.images if isinstance(case, ImageCase) else entry.dense))(case)
+    model = contender.model
+    contender.epochs(1)
     seconds: list[float] = []
-    began = 0.0
-    while len(seconds) <= _FITS or time.perf_counter() - began < _SECONDS:
-        model.fit(x, y, batch_size=case.batch_size, epochs=1, verbose=0)
-        if not seconds:  # the first one compiles
-            began = time.perf_counter()
-        seconds.append(model.explain_backend().measured.seconds)
-        if len(seconds) > 1 and time.perf_counter() - began > _LONGEST:
-            break
+    began = time.perf_counter()
+    while not _enough(len(seconds), time.perf_counter() - began):
+        contender.epochs(1)
+        measured = model.explain_backend().measured
+        assert measured is not None
+        seconds.append(measured.seconds)
     program = lower(model.graph, optimizer=model.compile_spec.optimizer)
-    return Timed(case.name, work_of(program, case.batch_size, threads=threads), min(seconds[1:]))
+    return Timed(case.name, work_of(program, case.batch_size, threads=threads), min(seconds))
 
 
-def _images(backend: str) -> Any:
-    """Return the compiled model of `ImageCase`."""
-    from fastann.bench.images import CLASSES, FILTERS, HIDDEN, SIDE
-
-    from fastann import Sequential
-    from fastann.layers import Conv2D, Dense, Flatten, Input, MaxPooling2D
-
-    model = Sequential(
-        [
-            Input((SIDE, SIDE, 1)), Conv2D(FILTERS, 3, activation="relu"), MaxPooling2D(2), Flatten(),
-            Dense(HIDDEN, "relu"), Dense(CLASSES, "softmax"),
-        ],
-        seed=1,
-    )  # fmt: skip
-    model.compile("adam", "sparse_categorical_crossentropy", backend=backend, on_nonfinite="ignore")
-    return model
+def _enough(fits: int, seconds: float) -> bool:
+    return fits > 0 and (seconds > _LONGEST or (fits >= _FITS and seconds > _SECONDS))
 
 
 def fit_units(timed: Sequence[Timed], shipped: Work, prior: float = _PRIOR) -> Work:

@@ -5,34 +5,16 @@ from __future__ import annotations
 import os
 import platform
 import re
-import subprocess
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
-
-def cpu_model() -> str:
-    """Return the processor's name as the system gives it."""
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    if platform.system() == "Darwin":
-        command = ["sysctl", "-n", "machdep.cpu.brand_string"]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    return platform.processor() or platform.machine()
+from fastann_kernels.machine import cpu_name, usable_cores
 
 
 def slug(text: str) -> str:
     """Return `text` as part of a file name: lower case, one dash between words."""
     return re.sub(r"[^a-z0-9]+", "-", re.sub(r"\((r|tm)\)", "", text.lower())).strip("-")
-
-
-def usable_cores() -> int:
-    """Return how many cores this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def load() -> float:
@@ -51,7 +33,7 @@ def describe(packages: tuple[str, ...]) -> dict[str, Any]:
     threads = {name: os.environ[name] for name in sorted(os.environ) if name.endswith("_NUM_THREADS")}
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "cpu": cpu_model(),
+        "cpu": cpu_name(),
         "cores": usable_cores(),
         "load_before": load(),
         "system": platform.platform(),

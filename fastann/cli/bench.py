@@ -37,12 +37,9 @@ def _given(**options: Any) -> dict[str, Any]:
 
 def _run(suite: str, out: Path, measure: Callable[..., Any], settings: dict[str, Any]) -> Any:
     """Measure, write the record, say where, and return the results."""
-    from fastann.bench import machine
     from fastann.bench.record import write_record
 
-    load, cores = machine.load(), machine.usable_cores()
-    if load > 0.3 * cores:
-        _say(f"other programs are at work (load {load:.1f} on {cores} cores): times and ratios mean little")
+    _warn_of_load()
     results = measure(**settings, report=_say)
     path = write_record(out, suite, settings, results)
     _say(f"written to {path.resolve()}")
@@ -59,6 +56,14 @@ def _on_device(suite: str, device: str, out: Path, **options: Sequence[str] | fl
         arguments += [part for each in values for part in (f"--{name}", str(each))]
     if main(arguments, _say):
         raise typer.Exit(2)
+def _warn_of_load() -> None:
+    from fastann_kernels.machine import usable_cores
+
+    from fastann.bench import machine
+
+    load, cores = machine.load(), usable_cores()
+    if load > 0.3 * cores:
+        _say(f"other programs are at work (load {load:.1f} on {cores} cores): times and ratios mean little")
 
 
 def _table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
@@ -247,6 +252,29 @@ def startup(
     entries = _run("startup", out, measure_startup, {"rounds": rounds, "cold": cold})
     rows = [(e["program"], f"{e['seconds']['median']:.2f}", f"{e['seconds']['min']:.2f}") for e in entries]
     console().print(_table("Seconds of a process", ("program", "median", "min"), rows))
+
+
+@app.command()
+@one_line_errors
+def calibrate() -> None:
+    """Steps of several networks, for the predictions of `explain_backend` and the choice of backend="auto"."""
+    from fastann_kernels.calibration import save_costs
+
+    from fastann.bench.calibrate import calibrate as measure
+
+    _warn_of_load()
+    found = measure(report=_say)
+    for device, (unit, timed) in found.items():
+        rows = [
+            (
+                entry.name, f"{1e6 * entry.seconds:,.1f}", f"{1e6 * entry.work.seconds(unit):,.1f}",
+                f"{entry.work.seconds(unit) / entry.seconds:.2f}",
+            )
+            for entry in timed
+        ]  # fmt: skip
+        console().print(_table(f"Steps on {device}, us", ("network and batch", "measured", "predicted", "ratio"), rows))
+    path = save_costs({device: unit for device, (unit, _) in found.items()})
+    _say(f"written to {path}: from now on predictions and backend='auto' go by it")
 
 
 @app.command()

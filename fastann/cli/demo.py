@@ -61,8 +61,8 @@ def demo(
 ) -> None:
     """Train on real data with every installed backend, print a table and plot losses and speed."""
     from fastann_kernels.backend import available_backends
+    from fastann_kernels.machine import cpu_name
 
-    from fastann.cli.info import cpu_name
     from fastann.datasets import load
 
     if out.exists() and not out.is_dir():

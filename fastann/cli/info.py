@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from fastann_kernels.calibration import costs
+from fastann_kernels.machine import cpu_name, usable_cores
 
 from fastann.cli.console import console, one_line
 
@@ -56,19 +58,7 @@ def collect() -> dict[str, dict[str, Any]]:
 
 
 def _machine() -> dict[str, Any]:
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return {"cpu": cpu_name(), "cores": f"{usable} of {os.cpu_count()} usable", "system": platform.platform()}
-
-
-def cpu_name() -> str:
-    """Return the processor's name as the system gives it."""
-    try:
-        for line in Path("/proc/cpuinfo").read_text(errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
+    return {"cpu": cpu_name(), "cores": f"{usable_cores()} of {os.cpu_count()} usable", "system": platform.platform()}
 
 
 def _backends() -> dict[str, Any]:
@@ -79,6 +69,7 @@ def _backends() -> dict[str, Any]:
         found["auto"] = str(choose_backend())
     except ValueError as error:
         found["auto"] = one_line(error)
+    found["speeds"] = _speeds()
     for name in BACKENDS:
         if name not in available_backends():
             found[name] = f"not installed: pip install 'fastann[{name}]'"
@@ -88,6 +79,14 @@ def _backends() -> dict[str, Any]:
         except Exception as error:  # a broken installation is what this command is there to show
             found[name] = f"does not work: {type(error).__name__}: {one_line(error)}"
     return found
+
+
+def _speeds() -> str:
+    """Return where the figures come from that `auto` compares backends by."""
+    known = costs()
+    days = sorted(set(known.calibrated.values()))
+    source = f"calibrated on {days[-1]}" if days else "shipped; fastann bench calibrate measures them here"
+    return known.remark or source
 
 
 def _pools() -> dict[str, Any]:

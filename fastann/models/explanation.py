@@ -57,7 +57,7 @@ class BackendExplanation:
         own = next((p.seconds for p in self.predictions if p.backend == self.name), 0.0)
         if best.seconds >= WORTH_COMPILING * own:
             return ""
-        return f"{best.backend} is predicted to be faster at this batch size: compile(backend={best.backend!r}) takes it"
+        return f"predicted to be faster at this batch size: {best.device}, with compile(backend={best.backend!r})"
 
     def _comparison(self, measured: StepTime) -> str:
         compiled = " with compiling, as no length of a call came twice" if measured.compiled else ""

@@ -124,7 +124,8 @@ def save_costs(units: Mapping[str, Work], environ: Mapping[str, str] | None = No
         with suppress(OSError):
             beside.unlink()
         raise OSError(
-            f"the calibration cannot be kept in {folder} ({error}); set FASTANN_CACHE_DIR to a folder that may be written."
+            f"the calibration cannot be kept in {folder} ({error}); "
+            "set FASTANN_CACHE_DIR to a folder that may be written."
         ) from error
     return path
 

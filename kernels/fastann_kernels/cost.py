@@ -4,7 +4,14 @@ seconds of a step = sum over the kinds of work of amount * seconds a unit
 
 A product of matrices (m, k) and (k, n) counts 2 m k n operations and the m k + k n + m n numbers that it reads and
 writes. So the rate it is predicted to run at, 2 m k n / seconds, rises with its smallest side and saturates at
-1 / `flops`, as that of a BLAS does. On a CPU the work that threads share is divided by their number.
+1 / `flops`, as that of a BLAS does.
+
+On a CPU T threads share the rows of a batch, at most one a row, and handle an amount a of one kind
+
+    1 + (T - 1) a / (a + T g)  times as fast,
+
+where g is what makes one more thread worth the waiting for one another. Weights are not shared: every thread reads all
+of them, and memory is no faster for two.
 """
 
 from __future__ import annotations
@@ -15,9 +22,6 @@ from math import prod
 from typing import Any
 
 from fastann_kernels.program import Instruction, Program
-
-#: Floating-point operations a step that make one more thread worth while, as in the Numba backend.
-WORK_PER_THREAD = 4e6
 
 _CONVOLUTIONS = ("conv2d", "depthwise_conv2d")
 _POOLS = ("max_pool2d", "average_pool2d")
@@ -71,6 +75,9 @@ class Work:
 
 KINDS = tuple(field.name for field in fields(Work))
 
+#: About 30 microseconds of one thread, as in the Numba backend; the other kinds are not shared.
+_GRAIN = Work(flops=4e6, operands=2e5, convolution_flops=4e6, elements=1e5)
+
 
 def work_of(program: Program, batch_size: int, precision: str = "float32", threads: int = 1) -> Work:
     """Return the work of a training step, losses and metrics left out.
@@ -79,34 +86,39 @@ def work_of(program: Program, batch_size: int, precision: str = "float32", threa
         program: lowered, with or without losses.
         batch_size: B.
         precision: in float64 every number is twice as many bytes and every operation counts twice.
-        threads: how many may share the work; a step too small for so many is shared by fewer.
+        threads: how many may share the rows.
     """
     learnt = _learnt(program)
-    flops = operands = convolutions = elements = 0.0
+    flops = weights = operands = convolutions = elements = 0.0
     for instruction in program.instructions:
         rows = batch_size * prod(program.values[instruction.output].shape[:-1])
         passes = 1 + _trains(program, instruction) + any(value in learnt for value in instruction.inputs)
         if instruction.op == "dense":
             inner, outer = program.parameters[instruction.params[0]].shape
             flops += passes * 2.0 * rows * inner * outer
-            operands += passes * (rows * inner + inner * outer + rows * outer)
+            operands += passes * rows * (inner + outer)
+            weights += passes * inner * outer
         elif instruction.op in _CONVOLUTIONS:
             convolutions += passes * 2.0 * rows * program.parameters[instruction.params[0]].size
         elements += batch_size * _elements(program, instruction) * (1 + (instruction.output in learnt))
-    members = max(1.0, min(threads, batch_size, (flops + convolutions) // WORK_PER_THREAD))
-    share = (2.0 if precision == "float64" else 1.0) / members
+    width, members = 2.0 if precision == "float64" else 1.0, min(threads, batch_size)
     slots = 0 if program.update is None else len(program.update.slots)
     trainable = sum(parameter.size for parameter in program.parameters if parameter.trainable)
     return Work(
         steps=1.0,
         instructions=float(len(program.instructions)),
-        flops=flops * share,
-        operands=operands * share,
-        convolution_flops=convolutions * share,
-        elements=elements * share,
-        update_bytes=4.0 * (3 + 2 * slots) * trainable * share,
-        gathered_bytes=2.0 * 4.0 * batch_size * program.input_columns * share,
+        flops=width * _shared(flops, members, _GRAIN.flops),
+        operands=width * (_shared(operands, members, _GRAIN.operands) + weights),
+        convolution_flops=width * _shared(convolutions, members, _GRAIN.convolution_flops),
+        elements=width * _shared(elements, members, _GRAIN.elements),
+        update_bytes=width * 4.0 * (3 + 2 * slots) * trainable,
+        gathered_bytes=width * 2.0 * 4.0 * batch_size * program.input_columns,
     )
+
+
+def _shared(amount: float, threads: int, grain: float) -> float:
+    """Return the part of one thread, which grows with the amount."""
+    return amount / (1.0 + (threads - 1) * amount / (amount + threads * grain))
 
 
 def _learnt(program: Program) -> set[int]:
