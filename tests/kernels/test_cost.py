@@ -123,5 +123,5 @@ def test_small_convolutions_stay_with_numba(monkeypatch: pytest.MonkeyPatch) -> 
     """XLA's convolutions on a CPU are several times slower than Numba's."""
     monkeypatch.setattr("fastann_kernels.backend.available_backends", lambda: ("numba", "jax"))
     chain = Chain(28, 28, 1)
-    value = chain.emit("conv2d", 0, (26, 26, 32), (chain.parameter("kernel", (3, 3, 1, 32)),))
+    chain.emit("conv2d", 0, (26, 26, 32), (chain.parameter("kernel", (3, 3, 1, 32)),))
     assert choose_backend(chain.program(update=ADAM), {"JAX_PLATFORMS": "cpu"}).name == "numba"
