@@ -150,8 +150,8 @@ def _elements(program: Program, instruction: Instruction) -> int:
 #: predicted within 20 %, nearly all within 50 %; XLA's convolutions, and its updates of more weights than a cache
 #: holds, take up to 2.5 times what is predicted.
 #:
-#: jax-gpu: not measured. A loop on an H200 is known to cost about 8 us a step; the rest is a guess of what small kernels
-#: cost there and of a quarter to three quarters of its arithmetic and bandwidth.
+#: jax-gpu: not measured. A loop on an H200 is known to cost about 8 us a step; the rest is a guess of what kernels
+#: cost there, and of a quarter to three quarters of its arithmetic and bandwidth.
 SHIPPED: dict[str, Work] = {
     "numba": Work(7.6e-7, 1.4e-7, 4.6e-12, 1.3e-10, 4.8e-11, 1.2e-10, 1.35e-11, 6.9e-11),
     "jax-cpu": Work(5.2e-6, 4.5e-7, 7.4e-12, 2.1e-10, 5.5e-10, 2e-10, 1.8e-11, 2.5e-10),
