@@ -56,6 +56,8 @@ def _on_device(suite: str, device: str, out: Path, **options: Sequence[str] | fl
         arguments += [part for each in values for part in (f"--{name}", str(each))]
     if main(arguments, _say):
         raise typer.Exit(2)
+
+
 def _warn_of_load() -> None:
     from fastann_kernels.machine import usable_cores
 
