@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from fastann.many import Run, fit_many
 from fastann.optimizers import OptimizerLike
 from fastann.optimizers import get as get_optimizer
 from fastann.spec import bounded
+from fastann.training.streams import is_stream
 
 if TYPE_CHECKING:
     from fastann.callbacks import History
     from fastann.models import Model
     from fastann.optimizers import Optimizer
+
+#: The arguments of `fit` that `fit_many` has, too.
+TOGETHER = inspect.signature(fit_many).parameters.keys()
 
 
 def compare_optimizers(
@@ -51,7 +57,7 @@ def compare_optimizers(
     if not chosen:
         raise ValueError("expected at least one optimizer to compare, got none.")
     _check(model, x)
-    return {name: _trained(model, optimizer, x, y, settings) for name, optimizer in chosen.items()}
+    return dict(zip(chosen, _histories(model, chosen.values(), x, y, settings), strict=True))
 
 
 def compare_learning_rates(
@@ -73,7 +79,8 @@ def compare_learning_rates(
     _check(model, x)
     optimizer = model.compile_spec.optimizer
     assert optimizer is not None
-    return {rate: _trained(model, replace(optimizer, learning_rate=rate), x, y, settings) for rate in chosen}
+    optimizers = [replace(optimizer, learning_rate=rate) for rate in chosen]
+    return dict(zip(chosen, _histories(model, optimizers, x, y, settings), strict=True))
 
 
 def _listed(names: Iterable[str]) -> list[str]:
@@ -93,8 +100,14 @@ def _check(model: Model, x: Any) -> None:
         raise TypeError("x must be rows that can be read again for each training, got an iterator; collect it first.")
 
 
-def _trained(model: Model, optimizer: Optimizer, x: Any, y: Any, settings: Mapping[str, Any]) -> History:
-    twin = copy.deepcopy(model)
-    twin.compile_spec = replace(twin.compile_spec, on_nonfinite="ignore")
-    twin.recompile(optimizer)
-    return twin.fit(x, y, **({"verbose": 0} | dict(settings)))
+def _histories(
+    model: Model, optimizers: Iterable[Optimizer], x: Any, y: Any, settings: Mapping[str, Any]
+) -> list[History]:
+    """Train a copy with each optimizer: all at once, or one after the other for what `fit` alone can do."""
+    model = copy.deepcopy(model)
+    model.compile_spec = replace(model.compile_spec, on_nonfinite="ignore")
+    settings = {"verbose": 0, **settings}
+    brings_batches = is_stream(x) or is_stream(settings.get("validation_data"))
+    if settings.keys() <= TOGETHER and not brings_batches:
+        return fit_many(model, x, y, runs=[{"optimizer": optimizer} for optimizer in optimizers], **settings).histories
+    return [Run(optimizer=optimizer).model(model).fit(x, y, **settings) for optimizer in optimizers]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from fastann.bench.contenders import CONTENDERS, ENTRIES
 from fastann.bench.latency import PREDICTORS
 from fastann.bench.record import read_records
+from fastann.bench.threads import AT_ONCE_HEADINGS, at_once_cells
 from fastann.optional import require
 
 if TYPE_CHECKING:
@@ -214,6 +215,18 @@ def _startup(record: dict[str, Any]) -> Section:
     return Section("Startup", text, _about(record), ("program", "median", "min"), rows)
 
 
+def _at_once(record: dict[str, Any]) -> Section:
+    rows = [Row(at_once_cells(entry), entry["ratio"] < 1) for entry in record["results"]]
+    many = record["suite"] == "many"
+    return Section(
+        "Many models by fit_many" if many else "Models in threads",
+        "Medians of the time of an epoch of one model, all of them one after the other and all at once, in turns.",
+        _about(record),
+        AT_ONCE_HEADINGS,
+        rows,
+    )
+
+
 _SECTIONS: dict[str, Callable[[dict[str, Any]], Section]] = {
     "throughput": _throughput,
     "peers": _peers,
@@ -224,6 +237,8 @@ _SECTIONS: dict[str, Callable[[dict[str, Any]], Section]] = {
     "device-throughput": _throughput,
     "device-peers": _device_peers,
     "device-latency": _latency,
+    "threads": _at_once,
+    "many": _at_once,
 }
 
 

@@ -216,6 +216,54 @@ def latency(
     console().print(_table("One prediction, us", ("network", "predictor", "p50", "p99", "min"), rows))
 
 
+Rounds = Annotated[int, typer.Option(min=1, help="Measurements of each, in turns.")]
+RowCounts = Annotated[list[int] | None, typer.Option("--rows", min=1, help="Rows of the data; repeatable.")]
+Models = Annotated[int, typer.Option(min=2, help="How many models.")]
+
+
+@app.command()
+@one_line_errors
+def threads(
+    out: Out = FOLDER,
+    network: Networks = None,
+    rows: RowCounts = None,
+    backend: Backends = None,
+    models: Models = 4,
+    rounds: Rounds = 7,
+    seconds: Seconds = 1.0,
+) -> None:
+    """Models trained in Python threads, against one after the other."""
+    from fastann.bench.threads import measure_threads
+
+    settings = _given(networks=network, rows=rows, backends=backend, models=models, rounds=rounds, seconds=seconds)
+    _show_at_once("fit in threads", _run("threads", out, measure_threads, settings))
+
+
+@app.command()
+@one_line_errors
+def many(
+    out: Out = FOLDER,
+    network: Networks = None,
+    rows: RowCounts = None,
+    backend: Backends = None,
+    models: Models = 16,
+    rounds: Rounds = 7,
+    seconds: Seconds = 1.0,
+) -> None:
+    """Models trained by fit_many, against one after the other."""
+    from fastann.bench.threads import measure_many
+
+    settings = _given(networks=network, rows=rows, backends=backend, models=models, rounds=rounds, seconds=seconds)
+    _show_at_once("fit_many", _run("many", out, measure_many, settings))
+
+
+def _show_at_once(title: str, entries: Sequence[dict[str, Any]]) -> None:
+    from fastann.bench.threads import AT_ONCE_HEADINGS, at_once_cells
+
+    rows = [at_once_cells(entry) for entry in entries]
+    console().print(_table(f"One epoch of one model, {title}", AT_ONCE_HEADINGS, rows))
+
+
 @app.command()
 @one_line_errors
 def memory(

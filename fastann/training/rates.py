@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastann.schedules.base import Formula, Run, for_run
+
+if TYPE_CHECKING:
+    from fastann.optimizers import Optimizer
 
 
 class LearningRate:
@@ -22,12 +25,14 @@ class LearningRate:
 
     Attributes:
         run: as above.
+        changes: how often it was set.
     """
 
     def __init__(
         self, given: float | Callable[[int], float], current: float | None = None, run: Run | None = None
     ) -> None:
         self.run = run
+        self.changes = 0
         self._given = given
         self._function = _in_run(given, run) if callable(given) else None
         self._value = 0.0 if callable(given) else float(given)
@@ -72,6 +77,7 @@ class LearningRate:
         if not (math.isfinite(number) and number >= 0):
             raise ValueError(f"learning_rate must be finite and not negative, got {number}.")
         self._value = number
+        self.changes += 1
 
     def at(self, step: int) -> float:
         """Return the rate of the update that follows `step` others."""
@@ -99,3 +105,38 @@ class LearningRate:
 def _in_run(given: Any, run: Run | None) -> Any:
     """Return what was given as it is in a run; a schedule that does not care is returned itself."""
     return given if run is None else for_run(given, run)
+
+
+class CoefficientTable:
+    """The coefficients of an optimizer, made for many updates at once where its learning rate stays what it is.
+
+    A short epoch would otherwise spend as much time on them as on its updates.
+
+    Args:
+        optimizer: asked for them.
+        rate: the learning rate.
+    """
+
+    #: Updates to look ahead.
+    AHEAD = 1024
+
+    def __init__(self, optimizer: Optimizer, rate: LearningRate) -> None:
+        self._optimizer = optimizer
+        self._rate = rate
+        self._first = 0
+        self._changes = -1
+        self._table = np.zeros((0, 0))
+
+    def over(self, first: int, steps: int, previous_rate: float | None = None) -> NDArray[np.float64]:
+        """Return float64[steps, K] of the updates first, first + 1, ..., not to be written to.
+
+        `previous_rate` is that of the update before, for an optimizer that corrects its momentum.
+        """
+        if self._rate.scheduled or self._optimizer.corrects_momentum:
+            return self._optimizer.coefficients(first, self._rate.over(first, steps), previous_rate)
+        begin = first - self._first
+        if self._changes != self._rate.changes or begin < 0 or begin + steps > len(self._table):
+            rates = self._rate.over(first, max(steps, self.AHEAD))
+            self._table, self._first, begin = self._optimizer.coefficients(first, rates), first, 0
+            self._changes = self._rate.changes
+        return self._table[begin : begin + steps]

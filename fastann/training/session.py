@@ -24,7 +24,7 @@ from fastann_kernels.backend import (
 from numpy.typing import NDArray
 
 from fastann.random import root_key
-from fastann.training.rates import LearningRate
+from fastann.training.rates import CoefficientTable, LearningRate
 from fastann.training.timing import StepTimes
 
 if TYPE_CHECKING:
@@ -149,9 +149,12 @@ class Session:
         self.on_nonfinite = on_nonfinite
         self.iterations = iterations
         self.epochs_trained = epochs_trained
-        self._rate = None if optimizer is None else LearningRate(optimizer.learning_rate, learning_rate, run)
         self.last_rate = last_rate
-        self._rates = np.zeros(0)
+        self._rate: LearningRate | None = None
+        self._table: CoefficientTable | None = None
+        if optimizer is not None:
+            self._rate = LearningRate(optimizer.learning_rate, learning_rate, run)
+            self._table = CoefficientTable(optimizer, self._rate)
         self._host: HostState | None = self._checked(host)
         self._state: Any = None
         self._lock = threading.Lock()
@@ -273,21 +276,26 @@ class Session:
         batch_size: int,
         collect_outputs: bool = False,
         stop_at_nonfinite: bool | None = None,
+        pass_rows: int | None = None,
     ) -> TrainJob:
-        """Return what `train` is to do, inside a `turn`; `take` has to be told what came of it."""
-        if self.optimizer is None:
+        """Return what `train` is to do, inside a `turn`; `take` has to be told what came of it.
+
+        The order may be of several passes of `pass_rows` rows each, see `fastann_kernels.backend.Steps`.
+        """
+        if self._table is None:
             raise ValueError("the model has no optimizer; compile it with one before training.")
         rows = data.rows if order is None else len(order)
-        self._rates = self._learning_rate.over(self.iterations, -(-rows // batch_size))
+        count = -(-rows // batch_size) if pass_rows is None else rows // pass_rows * -(-pass_rows // batch_size)
         steps = Steps(
             order=order,
             batch_size=batch_size,
             first_step=self.iterations,
-            coefficients=self.optimizer.coefficients(self.iterations, self._rates, self.last_rate),
+            coefficients=self._table.over(self.iterations, count, self.last_rate),
             penalties=self.penalties,
             key=self.key,
             collect_outputs=collect_outputs,
             stop_at_nonfinite=self.on_nonfinite == "raise" if stop_at_nonfinite is None else stop_at_nonfinite,
+            pass_rows=pass_rows,
         )
         state = self._placed()
         self._host, self.changed = None, stamp()
@@ -298,7 +306,7 @@ class Session:
         self._state = state
         self.iterations += record.completed
         if self.optimizer is not None and self.optimizer.corrects_momentum and record.completed:
-            self.last_rate = float(self._rates[record.completed - 1])
+            self.last_rate = self._learning_rate.at(self.iterations - 1)
         return record
 
     def evaluate_job(self, data: PlacedData, batch_size: int, collect_outputs: bool = False) -> EvaluateJob:

@@ -127,6 +127,8 @@ def test_every_suite_runs_and_is_reported(tmp_path: Path) -> None:
         ],
         ["roofline", "--network", "tiny", "--batch", "64", "--batch", "4096", "--seconds", "0"],
         ["latency", "--network", "tiny", "--rounds", "1"],
+        ["threads", "--rows", "320", "--backend", "numba", "--rounds", "1", "--seconds", "0"],
+        ["many", "--rows", "320", "--backend", "numba", "--models", "3", "--rounds", "2", "--seconds", "0"],
         ["memory", "--network", "small", "--rows", "2000", "--batch", "500", "--backend", "numba"],
     ]
     for arguments in runs:
@@ -139,10 +141,22 @@ def test_every_suite_runs_and_is_reported(tmp_path: Path) -> None:
     memory = json.loads(next(tmp_path.glob("memory-*.json")).read_text())["results"][0]
     assert memory["data"] == 2000 * 784 * 4 + 2000 * 8
     assert memory["ratio"] > 0
+    many = json.loads(next(tmp_path.glob("many-*.json")).read_text())["results"][0]
+    assert (many["way"], many["models"], many["rows"]) == ("many", 3, 320)
+    times = many["seconds_an_epoch"]
+    assert many["ratio"] == pytest.approx(times["in_turn"]["median"] / times["at_once"]["median"])
     result = RUN(app, ["bench", "report", str(tmp_path)])
     assert result.exit_code == 0, result.output
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
-    for title in ("Throughput", "Other libraries at the same work", "Roofline", "Latency", "Memory"):
+    for title in (
+        "Throughput",
+        "Other libraries at the same work",
+        "Roofline",
+        "Latency",
+        "Memory",
+        "Models in threads",
+        "Many models by fit_many",
+    ):
         assert f"<h2>{title}</h2>" in page
     assert page.count("<svg") == 3
     assert "src=" not in page

@@ -277,7 +277,8 @@ class NumbaExecutor:
         rows[-1:] = call.visited - (count - 1) * batch
         ran = min(completed + 1, count)
         return Record(
-            losses[:ran], rows[:ran], sums.sum(axis=0)[:ran], totals.sum(axis=0)[:ran], parts.sum(axis=0)[:ran, :-1],
+            losses[:ran], rows[:ran], _over_members(sums)[:ran], _over_members(totals)[:ran],
+            _over_members(parts)[:ran, :-1],
             outputs[: int(rows[:ran].sum())] if call.collect else None, completed,
         )  # fmt: skip
 
@@ -301,6 +302,11 @@ class NumbaExecutor:
     def half_params(self) -> Array:
         """Return room for the parameters in bfloat16, two in the place of one; none in other precisions."""
         return np.empty(-(-self.program.parameter_count // 2) if self._bfloat16 else 0, self.dtype)
+
+
+def _over_members(shares: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the sum over the first axis."""
+    return shares[0] if len(shares) == 1 else shares.sum(axis=0)
 
 
 def _address(array: Array | None) -> int:
