@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fastann_kernels.backend import Record
@@ -11,7 +12,7 @@ from fastann.callbacks.base import Logs
 from fastann.callbacks.history import History
 from fastann.callbacks.monitor import direction
 from fastann.many.results import TrainedRun
-from fastann.training.feeds import Feed, Portion
+from fastann.training.feeds import PassFeed, Portion
 from fastann.training.logs import Tally
 from fastann.training.pieces import Piece, Pieces
 from fastann.training.together import EvaluateCall, TrainCall
@@ -43,7 +44,7 @@ class Entrant:
         run: Run,
         model: Model,
         session: Session,
-        feed: Feed,
+        feed: PassFeed,
         validation: Pieces | None,
         until: Mapping[str, float],
     ) -> None:
@@ -86,12 +87,40 @@ class Entrant:
             y, weights = portion.targets()
             tally.add_outputs(record.outputs[:rows], y[:rows], None if weights is None else weights[:rows], batches)
         if taken < portion.steps:
-            self._bad = float(record.losses[taken])
-            self._diverged = self.session.iterations
-            self.active = False
-            self.feed.abandon()
+            self._fail(float(record.losses[taken]))
         if self.session.scheduled:
             self._rate = self.session.rate_at(self.session.iterations - (1 if taken == portion.steps else 0))
+
+    # ---- several epochs
+
+    @property
+    def undisturbed(self) -> bool:
+        """Whether nothing has to be done between two epochs."""
+        watched = self.validation is not None or self._until or self._tally.needs_outputs
+        return self.feed.by_passes and not watched
+
+    def epochs_call(self, count: int) -> TrainCall:
+        """Return the call that trains whole epochs."""
+        call = self.call(self.feed.take_passes(count))
+        return replace(call, pass_rows=self.feed.pass_rows)
+
+    def add_epochs(self, first: int, count: int, record: Record, seconds: float) -> None:
+        """Record the epochs first, first + 1, ..., that one call has trained."""
+        self._seconds += seconds
+        steps, before = self.feed.steps, self.session.iterations - record.completed
+        for done in range(count):
+            begin = done * steps
+            taken = min(steps, record.completed - begin)
+            self._tally.reset()
+            self._tally.add(_part(record, begin, begin + steps), taken)
+            if self.session.scheduled:
+                self._rate = self.session.rate_at(before + begin + taken - (1 if taken == steps else 0))
+            if taken < steps:
+                self._fail(float(record.losses[begin + taken]))
+                self.session.epochs_trained -= count - done - 1
+                self.cut_short(first + done)
+                break
+            self.end_epoch(first + done, validated=False)
 
     # ---- a validation
 
@@ -116,7 +145,7 @@ class Entrant:
 
     def end_epoch(self, epoch: int, validated: bool) -> None:
         """Record an epoch, and see whether the goals are reached."""
-        logs = self._logs()
+        logs = self._tally.logs()
         if validated:
             logs |= {f"val_{key}": value for key, value in self._validation_tally.logs().items()}
         self.history.on_epoch_end(epoch, self._with_rate(logs))
@@ -129,7 +158,7 @@ class Entrant:
         if self._bad is not None:
             self._tally.spoil(self._bad)
         if not self._tally.empty:
-            self.history.add_partial_epoch(epoch, self._with_rate(self._logs()))
+            self.history.add_partial_epoch(epoch, self._with_rate(self._tally.logs()))
         self.feed.end_epoch()
 
     def result(self) -> TrainedRun:
@@ -138,8 +167,10 @@ class Entrant:
         self.session.overwrite_with_average()
         return TrainedRun(self._run, self._model, self.history, self._seconds, self._diverged, self._reached)
 
-    def _logs(self) -> Logs:
-        return self._tally.logs()
+    def _fail(self, loss: float) -> None:
+        """End the training at a loss that is not finite."""
+        self._bad, self._diverged, self.active = loss, self.session.iterations, False
+        self.feed.abandon()
 
     def _with_rate(self, logs: Logs) -> Logs:
         return {**logs, "learning_rate": self._rate} if self.session.scheduled else logs
@@ -147,3 +178,15 @@ class Entrant:
     def _reaches(self, logs: Logs, key: str, goal: float) -> bool:
         value = float(logs.get(key, float("nan")))
         return value >= goal if direction(self._model, key) else value <= goal
+
+
+def _part(record: Record, first: int, last: int) -> Record:
+    """Return the record of some of its steps."""
+    part = slice(first, last)
+    return Record(
+        record.losses[part],
+        record.rows[part],
+        record.metric_sums[part],
+        record.metric_weights[part],
+        record.parts[part],
+    )

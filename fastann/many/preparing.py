@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from fastann.callbacks.monitor import direction
 from fastann.many.entrant import Entrant
 from fastann.many.runs import Run, row_numbers
+from fastann.many.training import ROWS_AHEAD
 from fastann.random import epoch_order
 from fastann.spec import number
 from fastann.training.arguments import FitArguments
@@ -78,7 +79,8 @@ def make_entrants(
         arguments: those of `fit`.
         until: as in `fit_many`.
     """
-    draw = lru_cache(maxsize=len(runs))(epoch_order)
+    # those of a call: many where they are short
+    draw = lru_cache(maxsize=max(len(runs), min(256, ROWS_AHEAD // data.rows)))(epoch_order)
     shared = _Shared()
     made = []
     for run, model, session in zip(runs, models, sessions, strict=True):

@@ -16,7 +16,7 @@ from fastann.random import epoch_order
 from fastann.training.arguments import FitArguments
 from fastann.training.data import Dataset
 from fastann.training.opening import open_with_targets
-from fastann.training.passes import Passes
+from fastann.training.passes import Passes, Stretch
 from fastann.training.reader import MOST_BATCHES, BatchReader
 from fastann.training.session import PlacedData, Session
 from fastann.training.source import Source, make_source
@@ -115,6 +115,23 @@ class PassFeed:
         self._left -= stretch.steps
         data, order = self._source.stretch(stretch)
         return Portion(data, order, self.batch_size, stretch.steps, partial(self._source.targets, stretch.rows))
+
+    @property
+    def by_passes(self) -> bool:
+        """Whether an epoch is a pass over rows that are all placed, so that `take_passes` may be used."""
+        return self._source.longest is None and self.steps == self._passes.steps
+
+    @property
+    def pass_rows(self) -> int:
+        """Rows of a pass."""
+        return self._passes.rows
+
+    def take_passes(self, count: int) -> Portion:
+        """Return whole epochs, one after the other, as one portion."""
+        order = self._passes.take_whole(count)
+        stretch = Stretch(order, 0, len(order), count * self.steps)
+        data, placed = self._source.stretch(stretch)
+        return Portion(data, placed, self.batch_size, stretch.steps, partial(self._source.targets, stretch.rows))
 
     def abandon(self) -> None:
         self._passes.abandon()

@@ -64,6 +64,11 @@ class Passes:
         self._position = rows
 
     @property
+    def rows(self) -> int:
+        """Rows of a pass."""
+        return self._rows
+
+    @property
     def steps(self) -> int:
         """Batches a pass."""
         return -(-self._rows // self._batch_size)
@@ -77,6 +82,15 @@ class Passes:
         self._position = last
         order = None if self._order is None else self._order[first:last]
         return Stretch(order, first, last, -(-(last - first) // self._batch_size))
+
+    def take_whole(self, count: int) -> NDArray[np.int64]:
+        """Return the rows of the next `count` passes, one after the other; the pass before has to be over."""
+        orders = []
+        for _ in range(count):
+            self._begin()
+            orders.append(np.arange(self._rows) if self._order is None else self._order)
+            self._position = self._rows
+        return np.concatenate(orders)
 
     def abandon(self) -> None:
         """Skip the rest of the pass."""

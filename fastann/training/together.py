@@ -15,7 +15,7 @@ from fastann.training.session import PlacedData, Session
 
 @dataclass(frozen=True, eq=False)
 class TrainCall:
-    """One call of `Session.train`."""
+    """One call of `Session.train`; of several passes if `pass_rows` is given, as `Session.train_job` has it."""
 
     session: Session
     data: PlacedData
@@ -23,6 +23,7 @@ class TrainCall:
     batch_size: int
     collect_outputs: bool
     stop_at_nonfinite: bool
+    pass_rows: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +45,9 @@ def train_together(calls: Sequence[TrainCall]) -> list[tuple[Record, float]]:
         for call in calls:
             turns.enter_context(call.session.turn())
         jobs = [
-            call.session.train_job(call.data, call.order, call.batch_size, call.collect_outputs, call.stop_at_nonfinite)
+            call.session.train_job(
+                call.data, call.order, call.batch_size, call.collect_outputs, call.stop_at_nonfinite, call.pass_rows
+            )
             for call in calls
         ]
         done = get_backend(calls[0].session.backend).train_many(jobs)

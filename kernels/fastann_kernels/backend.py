@@ -44,6 +44,8 @@ class Steps:
         key: two 32-bit words, the root key of the random streams.
         collect_outputs: also return what the network put out for every row visited (before that step's update).
         stop_at_nonfinite: stop before the update of the first step whose loss is NaN or infinite.
+        pass_rows: rows of a pass, of which `order` has several, one after the other: the last step of each may be
+            short. None for one pass; more are for the Numba backend, where a pass may take less time than a call.
     """
 
     order: NDArray[np.int64] | None
@@ -54,6 +56,7 @@ class Steps:
     key: tuple[int, int] = (0, 0)
     collect_outputs: bool = False
     stop_at_nonfinite: bool = True
+    pass_rows: int | None = None
 
 
 @dataclass(frozen=True)

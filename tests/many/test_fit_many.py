@@ -99,6 +99,47 @@ def test_runs_may_differ_in_everything() -> None:
     assert "learning_rate" in runs[1].history.history
 
 
+@pytest.mark.parametrize("rate", [0.01, ExponentialDecay(0.01, 10, 0.9)], ids=["number", "schedule"])
+def test_short_epochs_share_calls(monkeypatch: pytest.MonkeyPatch, rate: Any) -> None:
+    calls = []
+
+    def counted(given: Any) -> Any:
+        calls.append(len(given))
+        return together.train_together(given)
+
+    monkeypatch.setattr("fastann.many.training.train_together", counted)
+    settings = [{"learning_rate": rate}, {"seed": 8, "batch_size": 25}, {"rows": np.arange(0, 90, 2)}]
+    runs = fit_many(network("numba"), X, Y, runs=settings, epochs=40, batch_size=16, verbose=0)
+    assert len(calls) < 20
+    expected = [
+        (network("numba", optimizer=Adam(rate)), X, Y, 16),
+        (network("numba", 8), X, Y, 25),
+        (network("numba"), X[::2], Y[::2], 16),
+    ]
+    for run, (alone, x, y, size) in zip(runs, expected, strict=True):
+        same(run, alone, alone.fit(x, y, epochs=40, batch_size=size, verbose=0))
+
+
+def test_a_training_may_diverge_in_the_middle_of_a_call() -> None:
+    def build(rate: float) -> Sequential:
+        model = Sequential([Dense(1, input_shape=(4,))], seed=1)
+        model.compile(SGD(rate), "mse", backend="numba")
+        return model
+
+    lost, kept = fit_many(build(0.1), X, Y, learning_rates=[1.5, 0.1], epochs=60, verbose=0)
+    alone, rest = build(1.5), build(0.1)
+    with pytest.raises(fastann.errors.NonFiniteLossError) as error:
+        alone.fit(X, Y, epochs=60, verbose=0)
+    assert error.value.epoch is not None
+    assert 2 < error.value.epoch < 59
+    assert lost.diverged == error.value.iterations == lost.model.iterations
+    assert lost.history.epoch == list(range(error.value.epoch + 1))
+    assert lost.model.epochs_trained == alone.epochs_trained
+    np.testing.assert_allclose(lost.history.history["loss"][:-1], alone.history.history["loss"], rtol=1e-5)
+    assert not np.isfinite(lost.history.history["loss"][-1])
+    same(kept, rest, rest.fit(X, Y, epochs=60, verbose=0))
+
+
 def test_a_training_goes_on_from_the_weights_of_its_model(backend: str) -> None:
     model, alone = network(backend), network(backend)
     for each in (model, alone):

@@ -89,6 +89,8 @@ class JaxExecutor:
         """Run the steps and return the new state with the record."""
         if self.program.update is None:
             raise ValueError("expected a program with an update rule, got None: lower the model with an optimizer.")
+        if steps.pass_rows is not None:
+            raise ValueError("expected one pass in a call, got pass_rows: several are for the numba backend.")
         rows = data.x.shape[0] if steps.order is None else len(steps.order)
         if rows == 0:
             return state, self._nothing(steps.collect_outputs)

@@ -153,7 +153,9 @@ class NumbaExecutor:
         """Run the steps and return the state with the record; `members` threads share each batch, if it is given."""
         order = _NO_ORDER if steps.order is None else np.ascontiguousarray(steps.order, np.int64)
         visited = data.rows if steps.order is None else order.size
-        arguments = self._arguments(I.TRAIN, data, min(steps.batch_size, visited))
+        a_pass = visited if steps.pass_rows is None else steps.pass_rows
+        arguments = self._arguments(I.TRAIN, data, min(steps.batch_size, a_pass))
+        arguments[I.PASS_ROWS] = a_pass
         arguments[I.FIRST_STEP] = steps.first_step & 0xFFFFFFFF
         arguments[I.KEY_0], arguments[I.KEY_1] = steps.key
         arguments[I.STOP] = int(steps.stop_at_nonfinite)
@@ -197,7 +199,7 @@ class NumbaExecutor:
         if once is None:
             once = self._local.once = Once(self)
         arguments = once.arguments
-        arguments[I.N_ROWS] = arguments[I.BATCH] = len(x)
+        arguments[I.N_ROWS] = arguments[I.BATCH] = arguments[I.PASS_ROWS] = len(x)
         arguments[I.X_ADDRESS], arguments[I.X_IS_BYTES] = _address(x), x.dtype == np.uint8
         outputs = np.empty((len(x), self.program.output_columns), self.dtype)
         I.run(
@@ -234,6 +236,7 @@ class NumbaExecutor:
         arguments[I.MODE] = mode
         arguments[I.N_ROWS] = data.rows
         arguments[I.BATCH] = max(batch, 1)
+        arguments[I.PASS_ROWS] = data.rows
         arguments[I.SMALL] = self._small
         arguments[I.RULE], arguments[I.FLAGS] = self.plan.rule, self.plan.flags
         arguments[I.X_ADDRESS], arguments[I.X_IS_BYTES] = data.x_address, int(data.x.dtype == np.uint8)
@@ -247,7 +250,9 @@ class NumbaExecutor:
     def _run(self, call: Call, state: State, grads: Array) -> Record:
         """Allocate the results, run the team and cut the results to the steps that ran."""
         arguments, batch = call.arguments, int(call.arguments[I.BATCH])
-        count = -(-call.visited // batch)
+        a_pass = int(arguments[I.PASS_ROWS])
+        steps = -(-a_pass // batch)  # of a pass
+        count = call.visited // max(a_pass, 1) * steps
         spaces = self._workspaces(-(-batch // call.members), call.members)
         arguments[I.CAPACITY], arguments[I.MEMBERS] = spaces[0].capacity, call.members
         arguments[I.COLLECT] = int(call.collect)
@@ -274,7 +279,7 @@ class NumbaExecutor:
             together = parts.sum(axis=0)
             losses = together[:, :-1] @ weights + together[:, -1] + self._penalty(state.params, penalties)
         rows = np.full(count, batch, np.int64)
-        rows[-1:] = call.visited - (count - 1) * batch
+        rows[steps - 1 :: max(steps, 1)] = a_pass - (steps - 1) * batch
         ran = min(completed + 1, count)
         return Record(
             losses[:ran], rows[:ran], _over_members(sums)[:ran], _over_members(totals)[:ran],

@@ -39,9 +39,9 @@ TRAIN, GRADIENTS, EVALUATE, PREDICT = range(4)
 (
     MODE, N_ROWS, BATCH, CAPACITY, FIRST_STEP, KEY_0, KEY_1, RULE, FLAGS, STOP, DROP, COLLECT,
     X_ADDRESS, X_IS_BYTES, X_COLUMNS, Y_ADDRESS, Y_COLUMNS, W_ADDRESS, W_COLUMNS, ORDERED, MEMBERS,
-    SMALL,
-) = range(22)  # fmt: skip
-ARGUMENTS = 22
+    SMALL, PASS_ROWS,
+) = range(23)  # fmt: skip
+ARGUMENTS = 23
 
 _LOSSES = len(LOSSES)
 
@@ -339,6 +339,15 @@ def _update(member, barrier, arguments, tensors, spans, coefficients, penalties,
 
 
 @lean
+def _place(arguments, step):
+    """Return where in the order a batch begins, and how many rows it has: a pass ends with a short one."""
+    batch, a_pass = arguments[BATCH], arguments[PASS_ROWS]
+    steps = (a_pass + batch - 1) // batch
+    within = step % steps * batch
+    return step // steps * a_pass + within, min(batch, a_pass - within)
+
+
+@lean
 def _forward_pass(
     member,
     step,
@@ -360,12 +369,11 @@ def _forward_pass(
     (_instructions, _numbers, loss_table, loss_numbers, metric_table, metric_numbers,
      cleared, inputs, outputs, _tensors, _spans, _integers, _reals, _calls) = tables  # fmt: skip
     values, deltas, _scratch, spare, top, batch_y, batch_w, _workspace, _halves, _half_params = buffers
-    mode, batch, capacity, members = arguments[MODE], arguments[BATCH], arguments[CAPACITY], arguments[MEMBERS]
-    visited = order.size if arguments[ORDERED] else arguments[N_ROWS]
-    size = min(batch, visited - step * batch)
+    mode, capacity, members = arguments[MODE], arguments[CAPACITY], arguments[MEMBERS]
+    begin, size = _place(arguments, step)
     first = size * member // members
     rows = size * (member + 1) // members - first
-    start = step * batch + first
+    start = begin + first
     _load(arguments, inputs, order, capacity, start, rows, values, batch_y, batch_w)
     k0, k1 = threefry(
         np.uint32(arguments[KEY_0]), np.uint32(arguments[KEY_1]), np.uint32(0), np.uint32(arguments[FIRST_STEP] + step)
@@ -424,7 +432,8 @@ def _make_run(digest: str) -> Any:
             wait_for_all(barrier, members)
         own_grads = grads[member] if mode <= GRADIENTS else grads[0]
         visited = order.size if arguments[ORDERED] else arguments[N_ROWS]
-        steps = (visited + arguments[BATCH] - 1) // arguments[BATCH]
+        a_pass = arguments[PASS_ROWS]
+        steps = visited // max(a_pass, 1) * ((a_pass + arguments[BATCH] - 1) // arguments[BATCH])
         for step in range(steps):
             _forward_pass(
                 member, step, arguments, tables, order, params, own_grads, buffers, shared, barrier, call, parts, sums,
