@@ -12,6 +12,7 @@ from fastann.callbacks.base import Logs
 from fastann.callbacks.history import History
 from fastann.callbacks.monitor import direction
 from fastann.many.results import TrainedRun
+from fastann.training.ahead import records_of_epochs
 from fastann.training.feeds import PassFeed, Portion
 from fastann.training.logs import Tally
 from fastann.training.pieces import Piece, Pieces
@@ -107,20 +108,21 @@ class Entrant:
     def add_epochs(self, first: int, count: int, record: Record, seconds: float) -> None:
         """Record the epochs first, first + 1, ..., that one call has trained."""
         self._seconds += seconds
-        steps, before = self.feed.steps, self.session.iterations - record.completed
-        for done in range(count):
-            begin = done * steps
-            taken = min(steps, record.completed - begin)
+        parts = records_of_epochs(record, self.feed.steps)
+        self.session.epochs_trained -= count - len(parts)
+        updates = self.session.iterations - record.completed
+        for epoch, part in enumerate(parts, first):
             self._tally.reset()
-            self._tally.add(_part(record, begin, begin + steps), taken)
+            self._tally.add(part, part.completed)
+            updates += part.completed
+            failed = part.completed < len(part.losses)
             if self.session.scheduled:
-                self._rate = self.session.rate_at(before + begin + taken - (1 if taken == steps else 0))
-            if taken < steps:
-                self._fail(float(record.losses[begin + taken]))
-                self.session.epochs_trained -= count - done - 1
-                self.cut_short(first + done)
-                break
-            self.end_epoch(first + done, validated=False)
+                self._rate = self.session.rate_at(updates - (0 if failed else 1))
+            if failed:
+                self._fail(float(part.losses[part.completed]))
+                self.cut_short(epoch)
+            else:
+                self.end_epoch(epoch, validated=False)
 
     # ---- a validation
 
@@ -178,15 +180,3 @@ class Entrant:
     def _reaches(self, logs: Logs, key: str, goal: float) -> bool:
         value = float(logs.get(key, float("nan")))
         return value >= goal if direction(self._model, key) else value <= goal
-
-
-def _part(record: Record, first: int, last: int) -> Record:
-    """Return the record of some of its steps."""
-    part = slice(first, last)
-    return Record(
-        record.losses[part],
-        record.rows[part],
-        record.metric_sums[part],
-        record.metric_weights[part],
-        record.parts[part],
-    )

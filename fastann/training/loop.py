@@ -5,10 +5,13 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from fastann_kernels.backend import Record
+
 from fastann.callbacks.base import Logs
 from fastann.callbacks.callback_list import CallbackList
 from fastann.callbacks.history import History
 from fastann.errors import NonFiniteLossError
+from fastann.training.ahead import epochs_ahead
 from fastann.training.arguments import FitArguments, fit_arguments, verbosity
 from fastann.training.batches import loss_and_gradients, test_on_batch, train_on_batch
 from fastann.training.data import Dataset
@@ -163,6 +166,7 @@ class Training:
         self._times = session.times = StepTimes(feed.batch_size, session.backend == "jax", session.times)
         self._tally = Tally(session)
         self._last_rate = 0.0
+        self._ahead = epochs_ahead(session, feed, self._tally, callbacks, progress, validation is not None)
         self._validation = validation
         self._evaluation = None if validation is None else Evaluation(model, session, validation, callbacks)
 
@@ -210,7 +214,8 @@ class Training:
             self._callbacks.on_epoch_end(epoch, self._with_rate(logs))
             self._progress.finish(logs)
             self._pace.end_epoch()
-            if self._model.stop_training or self._interrupt.requested:
+            waiting = self._ahead is not None and self._ahead.waiting
+            if (self._model.stop_training or self._interrupt.requested) and not waiting:
                 break
         return logs
 
@@ -223,6 +228,27 @@ class Training:
     def _train(self, epoch: int) -> bool:
         """Take the steps of an epoch, into the tally; return whether none is left."""
         self._tally.reset()
+        ahead = self._ahead
+        if ahead is None:
+            return self._train_alone(epoch)
+        count = ahead.count(self._arguments.epochs - epoch)
+        if not ahead.waiting and count == 1:
+            began = time.perf_counter()
+            complete = self._train_alone(epoch)
+            ahead.report(1, time.perf_counter() - began)
+            return complete
+        if not ahead.waiting:
+            with self._interrupt.shield():
+                record, seconds = ahead.train(count, self._stops)
+            self._times.add(count, record.completed, seconds)
+        record, iterations = ahead.take()
+        self._count(record, iterations - record.completed, len(record.losses))
+        if record.completed < len(record.losses):
+            self._fail(float(record.losses[record.completed]), epoch, record.completed)
+        return True
+
+    def _train_alone(self, epoch: int) -> bool:
+        """Take the steps of one epoch in calls of their own."""
         feed, done = self._feed, 0
         feed.begin_epoch()
         while (portion := feed.take(self._pace.steps(MANY), self._interrupted)) is not None:
@@ -243,26 +269,33 @@ class Training:
     def _call(self, portion: Portion, epoch: int, done: int) -> bool:
         """Take the steps of a portion; return whether all losses are finite."""
         session, tally = self._session, self._tally
-        stop = session.on_nonfinite == "raise" or self._handles_nonfinite
         first = session.iterations
         began = time.perf_counter()
         with self._interrupt.shield():
-            record = session.train(portion.data, portion.order, portion.batch_size, tally.needs_outputs, stop)
+            record = session.train(portion.data, portion.order, portion.batch_size, tally.needs_outputs, self._stops)
         seconds, taken = time.perf_counter() - began, record.completed
         self._pace.report(portion.steps, seconds)
         self._times.add((portion.data.rows, int(record.rows.sum()), tally.needs_outputs), taken, seconds)
-        tally.add(record, taken)
+        self._count(record, first, portion.steps)
         if record.outputs is not None and tally.needs_outputs:
             batches = record.rows[:taken]
             rows = int(batches.sum())
             y, weights = portion.targets()
             tally.add_outputs(record.outputs[:rows], y[:rows], None if weights is None else weights[:rows], batches)
-        if taken == portion.steps:
-            if session.scheduled:
-                self._last_rate = session.rate_at(first + taken - 1)
-            return True
-        self._fail(float(record.losses[taken]), epoch, done + taken)
-        return False
+        if taken < portion.steps:
+            self._fail(float(record.losses[taken]), epoch, done + taken)
+        return taken == portion.steps
+
+    @property
+    def _stops(self) -> bool:
+        """Whether a call ends at a loss that is not finite."""
+        return self._session.on_nonfinite == "raise" or self._handles_nonfinite
+
+    def _count(self, record: Record, first: int, steps: int) -> None:
+        """Count what became of `steps` steps, `first` updates after the first of all."""
+        self._tally.add(record, record.completed)
+        if self._session.scheduled and record.completed == steps:
+            self._last_rate = self._session.rate_at(first + steps - 1)
 
     def _fail(self, loss: float, epoch: int, step: int) -> None:
         """Raise the error for a loss that is not finite, or leave it to the callback that asked for it."""

@@ -255,6 +255,7 @@ class Session:
         batch_size: int,
         collect_outputs: bool = False,
         stop_at_nonfinite: bool | None = None,
+        pass_rows: int | None = None,
     ) -> Record:
         """Take one update for each batch of the rows that `order` names (all rows, in order, if it is None).
 
@@ -264,9 +265,10 @@ class Session:
             batch_size: rows an update; the last one may have fewer.
             collect_outputs: also return what the network put out.
             stop_at_nonfinite: by default whether `on_nonfinite` is "raise".
+            pass_rows: rows of a pass, of which the order has several; see `fastann_kernels.backend.Steps`.
         """
         with self.turn():
-            job = self.train_job(data, order, batch_size, collect_outputs, stop_at_nonfinite)
+            job = self.train_job(data, order, batch_size, collect_outputs, stop_at_nonfinite, pass_rows)
             return self.take(*self.executor.train(job.state, job.data, job.steps))
 
     def train_job(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from fastann_kernels.numba_backend.activations import LINEAR, activate_backward, activate_in_place
 from fastann_kernels.numba_backend.blas import gemm
 from fastann_kernels.numba_backend.compiling import lean
-from fastann_kernels.numba_backend.elementary import copy, like
+from fastann_kernels.numba_backend.elementary import copy, fill, like
 from fastann_kernels.numba_backend.halves import round_to_halves
 from fastann_kernels.numba_backend.vectors import column_sums, small_gemm
 
@@ -66,6 +66,8 @@ def dense_backward(
     An empty dx asks for no gradient of the input, an empty db says that the layer has no bias. `half_x` is as `dense`
     has left it.
     """
+    if not add_b:
+        fill(db, 0)  # a member of a team may have no rows
     for start in range(0, rows, max(1, _BLOCK // fan_out)):
         stop = min(rows, start + max(1, _BLOCK // fan_out))
         first, last = start * fan_out, stop * fan_out
@@ -73,7 +75,7 @@ def dense_backward(
         if code != LINEAR:
             activate_backward(code, alpha, y[first:last], z[first:last], fan_out, block)
         if db.size:
-            column_sums(stop - start, fan_out, block, db, add_b or start > 0)
+            column_sums(stop - start, fan_out, block, db, True)
         if half_W.size:
             round_to_halves(block, half_delta[first:last])
     if half_W.size:
