@@ -51,7 +51,7 @@ LARGE_CASES = (_case((2048, 8192, 8192, 10), 4096, 2),)
 _SECONDS, _LONGEST, _FITS = 0.15, 0.6, 3
 
 #: How much the shipped figures count against one measurement: they stand where no case says anything.
-_PRIOR = 0.1
+_PRIOR = 0.03
 
 #: Rounds of the fit, and the factor beyond which a prediction counts as no worse.
 _ROUNDS, _FAR = 20, 10.0

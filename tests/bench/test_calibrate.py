@@ -20,7 +20,7 @@ from fastann.cli.app import app
 from tests.programs import Chain
 
 #: Unlike any of the shipped ones, by factors that differ.
-TRUE = Work(*(shipped * factor for shipped, factor in zip(SHIPPED["numba"].amounts(), range(1, 9), strict=True)))
+TRUE = Work(*(shipped * factor for shipped, factor in zip(SHIPPED["numba"].amounts(), range(1, 10), strict=True)))
 
 
 def works() -> list[Work]:

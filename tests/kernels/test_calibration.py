@@ -125,7 +125,7 @@ def test_the_folder_is_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_numbers_are_kept_as_they_are(environ: dict[str, str]) -> None:
-    unit = Work(*(1 / 3**k for k in range(1, 9)))
+    unit = Work(*(1 / 3**k for k in range(1, 10)))
     save_costs({"jax-gpu": unit}, environ)
     assert costs(environ).units["jax-gpu"] == unit
     assert costs(environ).source("jax-gpu").startswith("calibrated")

@@ -34,8 +34,15 @@ def test_a_dense_network_by_hand() -> None:
     assert work.elements == 2 * 4 * (3 + 2)
     # Adam reads w, g, m and v and writes w, m and v, 4 bytes each
     assert work.update_bytes == 28 * (5 * 3 + 3 + 3 * 2 + 2)
+    assert work.far_bytes == 0
     assert work.gathered_bytes == 2 * 4 * 4 * 5
     assert work.convolution_flops == 0
+
+
+def test_large_updates_come_from_memory() -> None:
+    work = work_of(network(1000, 1000), 4)
+    assert work.update_bytes == 28 * (1000 * 1000 + 1000)
+    assert work.far_bytes == work.update_bytes - 8 * 2**20
 
 
 def test_what_is_not_trained_has_no_gradients() -> None:
