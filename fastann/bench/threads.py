@@ -89,7 +89,7 @@ def compare(
         network, batch_size, rows, backend, models, rounds, seconds: as in `measure_threads`.
 
     Times are those of `fit` and `fit_many`, the copies of the models that `fit_many` makes included. The ratio is of
-    the medians.
+    the medians. Processor seconds, of all threads, tell how many cores were to be had.
     """
     case = Case(case_of(network, batch_size).widths, batch_size, rows)
     trainer = _Trainer(case, backend, models)
@@ -100,15 +100,18 @@ def compare(
     epochs = max(1, round(2 * seconds / (time.perf_counter() - began)))
     together(epochs)
     turns: dict[str, list[float]] = {"in_turn": [], "at_once": []}
+    processor: dict[str, list[float]] = {"in_turn": [], "at_once": []}
     for _ in range(rounds):
         for name, train in (("in_turn", trainer.in_turn), ("at_once", together)):
-            began = time.perf_counter()
+            began, used = time.perf_counter(), time.process_time()
             train(epochs)
             turns[name].append((time.perf_counter() - began) / epochs / models)
+            processor[name].append((time.process_time() - used) / epochs / models)
     spreads = {name: spread(times) for name, times in turns.items()}
     return {
         "way": way, "network": network, "rows": rows, "batch_size": batch_size, "backend": backend, "models": models,
         "epochs": epochs, "seconds_an_epoch": spreads,
+        "processor_seconds_an_epoch": {name: spread(times) for name, times in processor.items()},
         "ratio": spreads["in_turn"]["median"] / spreads["at_once"]["median"],
         "ratio_of_minima": spreads["in_turn"]["min"] / spreads["at_once"]["min"],
     }  # fmt: skip
