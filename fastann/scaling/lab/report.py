@@ -8,7 +8,7 @@ import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fastann.optional import require
 from fastann.scaling.lab.intervals import as_json
@@ -17,7 +17,7 @@ from fastann.scaling.lab.words import BUDGET_WORDS, OPTIMIZER_WORDS, RULE_WORDS,
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from fastann.scaling.lab.findings import Findings, OptimizerFindings
+    from fastann.scaling.lab.findings import Edges, Findings, OptimizerFindings
     from fastann.scaling.lab.verdicts import Verdict
 
 
@@ -126,7 +126,7 @@ def _settings(findings: Findings) -> list[tuple[str, str]]:
         ("versions", versions),
         ("date", machine["date"]),
         ("time", f"{findings.minutes:.1f} minutes in {findings.sessions} session(s); load before the last one "
-                 f"{machine['load_before']:.1f}"),
+                 f"{machine['load_before']:.1f}{_busy(machine)}"),
         ("backend", f"{design.backend}, float32; trainings of one thread side by side, times measured apart"),
         ("data", f"{findings.data['name']}, fingerprint {findings.data['fingerprint']}; one split, seed 0"),
         ("batch sizes", ", ".join(map(str, findings.batch_sizes)) + f"; rules start at {findings.base_batch}"),
@@ -144,11 +144,18 @@ def _settings(findings: Findings) -> list[tuple[str, str]]:
     ]  # fmt: skip
 
 
+def _busy(machine: dict[str, Any]) -> str:
+    busy = machine["load_before"] > 0.3 * machine["cores"]
+    return " (other programs were at work: times mean little)" if busy else ""
+
+
 def _tables(findings: Findings) -> list[Table]:
     tables = []
     for name, one in findings.optimizers.items():
         tables.append(_steps_table(findings, one, OPTIMIZER_WORDS[name]))
         tables.append(_rules_table(findings, one, OPTIMIZER_WORDS[name]))
+        if one.edges is not None:
+            tables.append(_edges_table(one.edges, OPTIMIZER_WORDS[name]))
     return tables
 
 
@@ -177,6 +184,16 @@ def _steps_table(findings: Findings, one: OptimizerFindings, name: str) -> Table
     targets = tuple(f"steps to {target:g} (arrived)" for target in findings.targets)
     headings = ("batch", "tuned rate", *targets, "step", f"time to {findings.targets[1]:g}", "measured")
     return Table(f"{name}: steps and time to the targets", headings, rows)
+
+
+def _edges_table(edges: Edges, name: str) -> Table:
+    rows: list[tuple[str, ...]] = [
+        (f"{size:,}", str(without), str(warmed), str(ratio))
+        for size, without, warmed, ratio in zip(
+            edges.batch_sizes, edges.without, edges.warmed, edges.ratios, strict=True
+        )
+    ]
+    return Table(f"{name}: largest rate that still trains", ("batch", "without warm-up", "with", "ratio"), rows)
 
 
 def _rules_table(findings: Findings, one: OptimizerFindings, name: str) -> Table:

@@ -134,7 +134,7 @@ def _exponent(one: OptimizerFindings) -> Verdict:
 def _sqrt_against_linear(one: OptimizerFindings) -> Verdict:
     question = f"{OPTIMIZER_WORDS[one.name]}: did the square root do better than the linear rule?"
     parts, answers = [], []
-    for side, words in (("above", "above the base batch"), ("below", "below it")):
+    for side, words in (("above", "above the base batch"), ("below", "below the base batch")):
         ratio = one.ratios.get(("sqrt/linear", side))
         if ratio is None:
             continue
@@ -162,7 +162,8 @@ def _warmup(one: OptimizerFindings) -> Verdict:
         answer = NO
     sizes = one.edges.batch_sizes
     text = (
-        f"The largest rate that still trains is {ratio.value:.3g} times as large with warm-up "
+        "A rate still trains if all losses are finite and the training loss ends below the first one. The largest such "
+        f"rate is {ratio.value:.3g} times as large with warm-up "
         f"[{ratio.low:.3g}, {ratio.high:.3g}], over batches {sizes[0]} to {sizes[-1]}; "
         f"at the largest batch {one.edges.ratios[-1].value:.3g} times "
         f"[{one.edges.ratios[-1].low:.3g}, {one.edges.ratios[-1].high:.3g}]."

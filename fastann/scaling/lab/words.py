@@ -36,10 +36,10 @@ def listed(items: list[str]) -> str:
 def duration(seconds: float) -> str:
     """Return a time with a fitting unit.
 
-    >>> duration(2.1e-6), duration(0.0034), duration(4.2), duration(200)
-    ('2.1 us', '3.4 ms', '4.2 s', '3.3 min')
+    >>> duration(2.1e-6), duration(0.00018), duration(0.0034), duration(4.2), duration(200)
+    ('2.1 us', '180 us', '3.4 ms', '4.2 s', '3.33 min')
     """
     for size, unit in ((60.0, "min"), (1.0, "s"), (1e-3, "ms")):
         if seconds >= size:
-            return f"{seconds / size:.2g} {unit}"
-    return f"{seconds * 1e6:.2g} us"
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds * 1e6:.3g} us"

@@ -77,8 +77,8 @@ PICTURES: tuple[Picture, ...] = (
     ),
     Picture(
         "Noise scale along the training",
-        "Trace of the covariance of single gradients over the squared norm of their mean, at the base batch, over "
-        "three seeds. The marks are the fitted critical batches, at the step where the base batch reaches that target.",
+        "Trace of the covariance of single gradients over the squared norm of their mean, at the base batch, over a "
+        "few seeds. The marks are the fitted critical batches, at the step where the base batch reaches that target.",
         noise_scale,
     ),
     Picture(
