@@ -29,7 +29,8 @@ class Design:
         base_batch: where each rule is anchored: its learning rate is tuned there once.
         rules: of `RULES`; every one is compared with a rate tuned anew for the batch size.
         warmup_epochs: of a gradual warm-up from the base rate (Goyal et al. 2017); 0 to do without.
-        epochs: the budget of equal epochs. That of equal steps is what the base batch takes for them.
+        epochs: the budget of equal epochs.
+        step_epochs: the budget of equal steps is what the base batch takes for so many epochs; None for `epochs`.
         fractions: of the epochs, after which the validation loss at the base batch sets the three targets.
         grid_points: learning rates to begin with, a factor sqrt(10) apart, at each batch size.
         most_points: learning rates at most, when the best one lies at an edge and the grid grows.
@@ -49,6 +50,7 @@ class Design:
     rules: tuple[str, ...] = RULES
     warmup_epochs: int = 3
     epochs: int = 16
+    step_epochs: float | None = None
     fractions: tuple[float, float, float] = (0.1, 0.25, 0.5)
     grid_points: int = 7
     most_points: int = 13
@@ -68,6 +70,8 @@ class Design:
                 raise ValueError(f"{name} must be at least {low}, got {getattr(self, name)}.")
         if self.most_points < self.grid_points:
             raise ValueError(f"most_points must be at least grid_points, got {self.most_points}.")
+        if self.step_epochs is not None and not self.step_epochs > 0:
+            raise ValueError(f"step_epochs must be above 0, got {self.step_epochs}.")
         if not self.growth > 1:
             raise ValueError(f"growth must be above 1, got {self.growth}.")
         if self.backend not in ("numba", "jax"):
@@ -101,9 +105,8 @@ class Design:
             chosen = {size for size in self.batch_sizes if size <= rows}
         else:
             factor = 2 if rows <= 2048 else 4
-            chosen = {factor**power for power in range(1 + int(math.log(rows, factor) + 1e-9))}
-            if factor == 4:
-                chosen -= {1}
+            first = 0 if factor == 2 else 1
+            chosen = {factor**power for power in range(first, 1 + int(math.log(rows, factor) + 1e-9))}
         return tuple(sorted(chosen | {min(self.base_batch, rows)} | ({rows} if not self.batch_sizes else set())))
 
 
@@ -127,8 +130,9 @@ PRESETS = {
     "digits": Preset(Design("digits"), 10.0),
     "fashion-mnist": Preset(
         Design(
-            "$FASTANN_DATA/fashion_mnist", rows=10_000, hidden=(128,), base_batch=64, epochs=10, grid_points=5,
-            tuning_seeds=2, seeds=5, growth=1.15, warmup_epochs=2,
+            "$FASTANN_DATA/fashion_mnist", rows=10_000, hidden=(128,), batch_sizes=(4, 16, 64, 256, 1024, 4096),
+            base_batch=64, epochs=10, step_epochs=2.5, grid_points=5, tuning_seeds=2, seeds=5, growth=1.15,
+            warmup_epochs=2,
         ),
         40.0,
     ),

@@ -53,16 +53,18 @@ class Trial:
         design = bench.design
         whole = {
             **asdict(self), "data": bench.fingerprint, "rows": bench.rows, "hidden": list(design.hidden),
-            "epochs": design.epochs, "base_batch": bench.base_batch, "growth": design.growth, "backend": design.backend,
+            "epochs": design.epochs, "budget_steps": bench.budget_steps, "growth": design.growth,
+            "backend": design.backend,
         }  # fmt: skip
         return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def looks(bench: Workbench, batch_size: int, steps: int) -> list[int]:
-    """Return the steps after which losses are measured: 0, then evenly in the logarithm of the samples seen, and the
-    ends of the budgets."""
-    rows = batch_size * 1.0
-    rows = max(rows, 16.0)
+    """Return the steps after which losses are measured.
+
+    They are 0, then even in the logarithm of the samples seen, and the ends of the budgets.
+    """
+    rows = max(float(batch_size), 16.0)
     found = {0, steps, bench.budget_steps, bench.epochs_in_steps(batch_size)}
     while rows <= steps * batch_size:
         found.add(round(rows / batch_size))

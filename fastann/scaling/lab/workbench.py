@@ -74,8 +74,8 @@ class Workbench:
 
     @property
     def budget_steps(self) -> int:
-        """The budget of equal steps: what the base batch takes for the epochs."""
-        return self.epochs_in_steps(self.base_batch)
+        """The budget of equal steps: what the base batch takes for `Design.step_epochs`."""
+        return self.epochs_in_steps(self.base_batch, self.design.step_epochs)
 
     def epochs_in_steps(self, batch_size: int, epochs: float | None = None) -> int:
         """Return the steps of so many epochs (those of the design) at a batch size."""

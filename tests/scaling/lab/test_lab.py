@@ -49,7 +49,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_presets_are_designs() -> None:
     assert PRESETS["digits"].design.sizes(1024) == tuple(2**k for k in range(11))
-    assert PRESETS["fashion-mnist"].design.sizes(8192) == (4, 16, 64, 256, 1024, 4096, 8192)
+    assert PRESETS["digits"].design.sizes(8192) == (4, 16, 32, 64, 256, 1024, 4096, 8192)
+    assert PRESETS["fashion-mnist"].design.sizes(8192) == (4, 16, 64, 256, 1024, 4096)
     changed = design_for("my.csv", seeds=3, epochs=None)
     assert (changed.design.data, changed.design.seeds, changed.design.epochs) == ("my.csv", 3, 16)
     assert Design.from_json(json.loads(json.dumps(SMALL.as_json()))) == SMALL
@@ -63,6 +64,7 @@ def test_presets_are_designs() -> None:
         ({"batch_sizes": (4, 2)}, "batch_sizes must be positive and increasing"),
         ({"seeds": 1}, "seeds must be at least 2, got 1"),
         ({"most_points": 3}, "most_points must be at least grid_points"),
+        ({"step_epochs": 0.0}, "step_epochs must be above 0"),
         ({"growth": 1.0}, "growth must be above 1"),
         ({"backend": "torch"}, "backend must be 'numba' or 'jax'"),
     ],
@@ -101,6 +103,11 @@ def test_looks_hold_the_ends_of_the_budgets(bench: Workbench) -> None:
     assert found[-1] == bench.longest(32)
     assert {bench.budget_steps, bench.epochs_in_steps(32)} <= set(found)
     assert found == sorted(set(found))
+
+
+def test_equal_steps_may_be_fewer_than_equal_epochs() -> None:
+    bench = Workbench(replace(SMALL, step_epochs=1.5), blobs())
+    assert (bench.budget_steps, bench.epochs_in_steps(8), bench.longest(8), bench.longest(128)) == (24, 96, 96, 24)
 
 
 def test_a_trial_is_a_plain_fit(backend: str) -> None:
