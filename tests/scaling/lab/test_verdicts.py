@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import io
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from fastann.scaling.lab import words
 from fastann.scaling.lab.analysis import find
 from fastann.scaling.lab.design import BUDGETS, Design
 from fastann.scaling.lab.findings import Findings
-from fastann.scaling.lab.pictures import rates
+from fastann.scaling.lab.pictures import PICTURES, rates
 from fastann.scaling.lab.stages import TUNING, rounded, scaled_rate
 from fastann.scaling.lab.store import Store
 from fastann.scaling.lab.verdicts import Verdict, verdicts
@@ -128,6 +129,13 @@ def test_the_fastest_batch_comes_out(found: Findings) -> None:
 def test_what_was_not_measured_is_not_claimed(found: Findings) -> None:
     questions = [verdict.question for verdict in verdicts(found)]
     assert not any("warm-up" in question or "noise scale" in question for question in questions)
+
+
+@pytest.mark.slow
+def test_a_lab_that_was_stopped_has_all_pictures(found: Findings) -> None:
+    for picture in PICTURES:
+        assert len(picture.draw(found).axes) >= 1
+        picture.draw(found).savefig(io.BytesIO(), format="svg")
 
 
 @pytest.mark.parametrize("module", [words, rates])
