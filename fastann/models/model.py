@@ -272,6 +272,11 @@ class Model(ConnectedNetwork):
             batch_size: rows at a time; it has no influence on the result beyond rounding.
             steps: batches to look at; by default all.
         """
+        live = self._live.session
+        if live is not None and live.quick is not None and verbose == 0:
+            outputs = live.quick(x) if batch_size is None and steps is None and callbacks is None else None
+            if outputs is not None:
+                return outputs
         from fastann.training import loop
 
         return loop.predict(self, x=x, batch_size=batch_size, verbose=verbose, steps=steps, callbacks=callbacks)

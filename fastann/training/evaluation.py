@@ -18,6 +18,7 @@ from fastann.training.opening import open_with_targets, open_without_targets, re
 from fastann.training.pieces import Piece, Pieces, RowPieces, StreamPieces
 from fastann.training.preparing import with_targets, without_targets
 from fastann.training.progress import Progress, Silent, make_progress
+from fastann.training.quick import remember
 from fastann.training.session import Session
 from fastann.training.source import make_source
 from fastann.training.streams import is_stream
@@ -148,7 +149,10 @@ def predict(
     unwatched = shown == 0 and callbacks is None and limit is None
     if unwatched and isinstance(x, np.ndarray) and len(x.shape) > 1 and 0 < len(x) <= max(size, 64):
         # nobody looks on, and there is one batch: all around the call of the backend would take longer than the call
-        return predict_on_batch(model, x)
+        outputs = predict_on_batch(model, x)
+        if isinstance(outputs, np.ndarray):
+            remember(model.session)
+        return outputs
     listeners = CallbackList(callbacks)
     made: Pieces
     if is_stream(x):

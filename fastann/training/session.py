@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -28,6 +28,7 @@ from fastann.training.rates import CoefficientTable, LearningRate
 from fastann.training.timing import StepTimes
 
 if TYPE_CHECKING:
+    from fastann_kernels.backend import FewRows
     from fastann_kernels.program import Program
 
     from fastann.metrics import Metric
@@ -66,6 +67,11 @@ def stamp() -> int:
     """Return a number larger than all before it, also those of earlier processes: when something changed."""
     global _last_stamp
     _last_stamp = max(_last_stamp + 1, time.time_ns())
+    return _last_stamp
+
+
+def last_stamp() -> int:
+    """Return the number of the last change of any weights in this process."""
     return _last_stamp
 
 
@@ -109,6 +115,9 @@ class Session:
         step_seconds: what a step took in earlier runs of `fit`, by batch size, for the pace of the next.
         last_rate: as above; None before the first update, and where no optimizer needs it.
         times: of the steps of the last `fit`; None before the first.
+        quick: see `fastann.training.quick`; None until two predictions without a change between them.
+        predicted: `last_stamp` at the last prediction of few rows.
+        lock: whoever uses the state holds it.
     """
 
     def __init__(
@@ -146,6 +155,8 @@ class Session:
         self.changed = 0
         self.step_seconds: dict[int, float] = {}
         self.times: StepTimes | None = None
+        self.quick: Callable[[Any], Array | None] | None = None
+        self.predicted = -1
         self.on_nonfinite = on_nonfinite
         self.iterations = iterations
         self.epochs_trained = epochs_trained
@@ -157,7 +168,7 @@ class Session:
             self._table = CoefficientTable(optimizer, self._rate)
         self._host: HostState | None = self._checked(host)
         self._state: Any = None
-        self._lock = threading.Lock()
+        self.lock = threading.Lock()
         self._queue = threading.Lock()
 
     # ---- state
@@ -325,6 +336,11 @@ class Session:
         with self.turn():
             return self.executor.predict(self._placed(), x, batch_size)
 
+    def few_rows(self) -> FewRows | None:
+        """Return what predicts few rows of the state at hand; None where the backend has nothing special for them."""
+        with self.turn():
+            return self.executor.few_rows(self._placed())
+
     def gradients(self, data: PlacedData, training: bool = False) -> tuple[float, Array]:
         """Return loss and gradient float[P] of all rows as one batch, penalties included.
 
@@ -339,11 +355,11 @@ class Session:
     def turn(self) -> Iterator[None]:
         """Hold the session; whoever came first is served first, so that a training loop starves nobody."""
         with self._queue:
-            self._lock.acquire()
+            self.lock.acquire()
         try:
             yield
         finally:
-            self._lock.release()
+            self.lock.release()
 
     def _placed(self) -> Any:
         if self._state is None:

@@ -40,6 +40,10 @@ class Trainable(Protocol):
     def output_names(self) -> Sequence[str]:
         """Names of the outputs; asked for once the model is built."""
 
+    @property
+    def session(self) -> Session:
+        """The running state; made if there is none yet."""
+
     def arranged(self, values: Sequence[Any]) -> Any:
         """Return one thing an output in the form that users see: alone, as a list, or as a dict."""
 

@@ -126,6 +126,19 @@ class Done:
     seconds: float
 
 
+class FewRows(Protocol):
+    """Predicts few rows of one state without the cost of a call of `Executor.predict`; for one thread at a time.
+
+    Attributes:
+        rows: the most there may be.
+    """
+
+    rows: int
+
+    def __call__(self, x: Array) -> Array:
+        """Return float[N, output columns] for x (N, input columns) of the executor's dtype, N at most `rows`."""
+
+
 class Executor(Protocol):
     """One program, ready to run in one precision; its dtype is `storage_dtype(precision)`.
 
@@ -160,6 +173,10 @@ class Executor(Protocol):
 
     def predict(self, state: Any, x: Array, batch_size: int) -> Array:
         """Return float[N, output columns] for x (N, input columns)."""
+
+    def few_rows(self, state: Any) -> FewRows | None:
+        """Return what predicts few rows of `state`, which follows it where it is trained in place; None for nothing
+        quicker than `predict`."""
 
     def gradients(
         self, state: Any, data: Any, penalties: NDArray[np.float64], key: tuple[int, int] | None = None

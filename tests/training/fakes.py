@@ -92,6 +92,9 @@ class FakeExecutor:
             record.add(data.x[rows].astype(float) @ state.params[:, None], data.y[rows], factor)
         return record.done(len(record.losses), collect_outputs)
 
+    def few_rows(self, state: FakeState) -> None:
+        """Return nothing quicker than `predict`."""
+
     def predict(self, state: FakeState, x: np.ndarray, batch_size: int) -> np.ndarray:
         assert state.alive
         self.calls.append(("predict", len(x), batch_size))

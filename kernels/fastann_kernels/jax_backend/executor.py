@@ -217,6 +217,9 @@ class JaxExecutor:
         rows = min((good + 1) * batch_size, rows)
         return replace(self._record(_first(outcome, good + 1, rows), rows, batch_size), completed=good)
 
+    def few_rows(self, state: State) -> None:
+        """Return nothing: a call of JAX costs what it costs."""
+
     def gradients(
         self, state: State, data: Data, penalties: NDArray[np.float64], key: tuple[int, int] | None = None
     ) -> tuple[float, Array]:

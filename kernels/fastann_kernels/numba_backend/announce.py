@@ -30,7 +30,7 @@ def compile_for(run: Any, dtype: DTypeLike, tables: tuple[Any, ...]) -> None:
         timer.daemon = True
         timer.start()
         try:
-            run.compile(_signature(name, tables))
+            run.compile(signature(name, tables))
         finally:
             timer.cancel()
         _COMPILED.add(name)
@@ -40,7 +40,7 @@ def _announce() -> None:
     print("fastann: compiling kernels, first run only ...", file=sys.stderr, flush=True)
 
 
-def _signature(name: str, tables: tuple[Any, ...]) -> tuple[Any, ...]:
+def signature(name: str, tables: tuple[Any, ...]) -> tuple[Any, ...]:
     """Return the argument types of `interpreter.run`, in its order."""
     number = getattr(types, name)
     vector, matrix = number[::1], number[:, ::1]

@@ -46,8 +46,9 @@ def dense(x, W, b, rows, fan_in, fan_out, code, alpha, y, z, small, half_x, half
         biased = False
     else:
         gemm(False, False, rows, fan_out, fan_in, x, fan_in, W, fan_out, like(x, 0), y, fan_out)
-    for start in range(0, rows, max(1, _BLOCK // fan_out)):
-        block = y[start * fan_out : (start + max(1, _BLOCK // fan_out)) * fan_out]
+    height = rows if rows * fan_out <= _BLOCK else max(1, _BLOCK // fan_out)
+    for start in range(0, rows, height):
+        block = y[start * fan_out : min(rows, start + height) * fan_out]
         if biased:
             add_bias(b, block)
         if z.size:
@@ -68,8 +69,9 @@ def dense_backward(
     """
     if not add_b:
         fill(db, 0)  # a member of a team may have no rows
-    for start in range(0, rows, max(1, _BLOCK // fan_out)):
-        stop = min(rows, start + max(1, _BLOCK // fan_out))
+    height = rows if rows * fan_out <= _BLOCK else max(1, _BLOCK // fan_out)
+    for start in range(0, rows, height):
+        stop = min(rows, start + height)
         first, last = start * fan_out, stop * fan_out
         block = delta[first:last]
         if code != LINEAR:

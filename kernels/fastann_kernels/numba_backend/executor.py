@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from fastann_kernels.backend import Array, HostState, Record, Steps, UnsupportedProgram, storage_dtype
 from fastann_kernels.numba_backend import blas
 from fastann_kernels.numba_backend import interpreter as I
-from fastann_kernels.numba_backend.announce import compile_for
+from fastann_kernels.numba_backend.announce import compile_for, signature
 from fastann_kernels.numba_backend.calls import CALL_SIZE
+from fastann_kernels.numba_backend.direct import DirectCall
 from fastann_kernels.numba_backend.operations import CORE, addresses, known
 from fastann_kernels.numba_backend.plan import L_POSITIONS, L_WIDTH, N_WEIGHT, make_plan
 from fastann_kernels.numba_backend.team import single_threaded_blas, team, threads_allowed
@@ -119,6 +120,38 @@ class Once:
         self.results = (np.zeros(1), parts, sums, totals)
 
 
+class FewRows:
+    """Predicts few rows of one state, in microseconds; for one thread at a time.
+
+    Attributes:
+        rows: the most there may be.
+    """
+
+    def __init__(self, executor: NumbaExecutor, state: State, rows: int) -> None:
+        once, program = Once(executor), executor.program
+        self.rows = rows
+        self._x = np.zeros((rows, program.input_columns), executor.dtype)
+        self._outputs = np.zeros((rows, program.output_columns), executor.dtype)
+        self._arguments = once.arguments
+        self._arguments[[I.X_ADDRESS, I.X_IS_BYTES]] = self._x.ctypes.data, 0
+        self._count = 0
+        self._call = DirectCall(
+            I.run,
+            signature(executor.dtype.name, executor._tables),
+            (0, once.barrier, once.arguments, executor._tables, _NO_ORDER, _NO_ROWS, _NO_PENALTIES, state.params,
+             executor._no_gradients, state.slots, once.buffers, once.shared, once.calls, *once.results, self._outputs),
+        )  # fmt: skip
+
+    def __call__(self, x: Array) -> Array:
+        """Return float[N, output columns] for x (N, input columns), N at most `rows`."""
+        count = len(x)
+        if count != self._count:
+            self._arguments[[I.N_ROWS, I.BATCH, I.PASS_ROWS]] = self._count = count
+        self._x[:count] = x
+        self._call()
+        return self._outputs[:count].copy()
+
+
 class NumbaExecutor:
     """One program in one precision on the CPU; see `fastann_kernels.backend.Executor`.
 
@@ -189,6 +222,11 @@ class NumbaExecutor:
         outputs = self._run(call, state, self._no_gradients).outputs
         assert outputs is not None
         return outputs
+
+    def few_rows(self, state: State) -> FewRows | None:
+        """Return what predicts few rows of a state without the cost of a call; None where that is not its main part."""
+        rows = min(_FEW_ROWS, _FEW_MULTIPLICATIONS // max(1, self.program.multiplications))
+        return FewRows(self, state, rows) if rows > 0 else None
 
     def _predict_at_once(self, state: State, x: Array) -> Array:
         """Return what `predict` does for a few rows, where allocating and holding BLAS would be most of the time.

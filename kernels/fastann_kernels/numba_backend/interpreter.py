@@ -342,6 +342,8 @@ def _update(member, barrier, arguments, tensors, spans, coefficients, penalties,
 def _place(arguments, step):
     """Return where in the order a batch begins, and how many rows it has: a pass ends with a short one."""
     batch, a_pass = arguments[BATCH], arguments[PASS_ROWS]
+    if (step + 1) * batch <= a_pass:
+        return step * batch, batch
     steps = (a_pass + batch - 1) // batch
     within = step % steps * batch
     return step // steps * a_pass + within, min(batch, a_pass - within)
