@@ -181,6 +181,7 @@ ONE_SIDED = {
     },
     "jax_backend": {
         "context": "what an instruction knows of its batch; Numba hands over buffers, see `calls`",
+        "measuring": "deltas for the norms of gradients; Numba has them in its buffers",
         "placing": "brings rows to the device; Numba reads them where they are",
         "precisions": "what XLA is asked for at each product; in Numba a precision is the type of the buffers",
     },

@@ -46,6 +46,8 @@ class Steps:
         stop_at_nonfinite: stop before the update of the first step whose loss is NaN or infinite.
         pass_rows: rows of a pass, of which `order` has several, one after the other: the last step of each may be
             short. None for one pass; more are for the Numba backend, where a pass may take less time than a call.
+        squares_every: measure the squared norms of gradients in every step whose number of updates made before is a
+            multiple of this; 0: in none.
     """
 
     order: NDArray[np.int64] | None
@@ -57,6 +59,7 @@ class Steps:
     collect_outputs: bool = False
     stop_at_nonfinite: bool = True
     pass_rows: int | None = None
+    squares_every: int = 0
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,8 @@ class Record:
         parts: float64[steps, losses], each loss of its own: weight and penalties left out.
         outputs: float[rows visited, output columns], or None if not collected.
         completed: steps whose update was made; below `steps` only if step `completed` had a non-finite loss.
+        gradient_squares: float64[steps, 2], or None if none were to be measured; see `Executor.gradient_squares`. NaN
+            in steps that were not measured.
     """
 
     losses: NDArray[np.float64]
@@ -79,6 +84,7 @@ class Record:
     parts: NDArray[np.float64]
     outputs: Array | None = None
     completed: int = 0
+    gradient_squares: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True)
@@ -182,6 +188,26 @@ class Executor(Protocol):
         self, state: Any, data: Any, penalties: NDArray[np.float64], key: tuple[int, int] | None = None
     ) -> tuple[float, Array]:
         """Return loss and gradient float[P] of all rows as one batch; dropout only if a key is given (as in step 0)."""
+
+    def gradient_squares(
+        self,
+        state: Any,
+        data: Any,
+        order: NDArray[np.int64] | None,
+        batch_size: int,
+        key: tuple[int, int] | None = None,
+    ) -> NDArray[np.float64]:
+        """Return float64[batches, 2] for batches of rows in `order`, all at the same parameters, none of which changes.
+
+        For a batch of B rows with g_i the gradient of w_i l_i, the loss of row i (with `Loss.weight` and penalties on
+        activations, without those on parameters) times its sample weight, over the trainable parameters:
+
+            column 0: (1 / B) sum_i |g_i|^2, or NaN unless `per_example.separable(program)`
+            column 1: |(1 / B) sum_i g_i|^2
+
+        Layers behave as in training if a key is given: batch k draws the dropout masks of step k. In "bfloat16" column 0
+        has the factors of the products as they are before they are rounded.
+        """
 
 
 class Backend(Protocol):

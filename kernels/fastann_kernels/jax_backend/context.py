@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import jax
@@ -22,6 +23,8 @@ class Context:
         shape: of the output of the instruction at work, rows included.
         added: what instructions add to the loss of the batch.
         updates: new values of parameters that no gradient changes, by their number.
+        shifts: what is added to the argument of a dense layer's activation, by the number of its output; the gradient
+            of the loss with respect to it is that layer's delta.
     """
 
     key: Key | None = None
@@ -29,6 +32,7 @@ class Context:
     shape: tuple[int, ...] = ()
     added: list[Array] = field(default_factory=list)
     updates: dict[int, Array] = field(default_factory=dict)
+    shifts: Mapping[int, Array] = field(default_factory=dict)
 
     @property
     def training(self) -> bool:

@@ -28,10 +28,22 @@ def dense(
     activation: str = "linear",
     alpha: float = 0.0,
     precision: str = "float32",
+    shift: Array | None = None,
 ) -> Array:
-    """Return f(x @ W + b): x (..., I), W (I, O), b (O,) or None."""
+    """Return f(x @ W + b): x (..., I), W (I, O), b (O,) or None; a `shift` (..., O) is added to the argument of f."""
     z = matmul(x, W, precision)
-    return activate(activation, z if b is None else z + b, alpha)
+    z = z if b is None else z + b
+    return activate(activation, z if shift is None else z + shift, alpha)
+
+
+def example_squares(x: Array, delta: Array, kernel: bool, bias: bool) -> Array:
+    """Return sum_r (kernel |x_r|^2 + bias) |delta_r|^2, the squared norms of the gradients of single rows, added up.
+
+    x (B, I), delta = dL/dz (B, O); kernel and bias say whether such a parameter is trained. Goodfellow 2015,
+    arXiv:1510.01799.
+    """
+    factor = jnp.square(x).sum(axis=1) if kernel else jnp.zeros((len(x),), x.dtype)
+    return ((factor + float(bias)) * jnp.square(delta).sum(axis=1)).sum()
 
 
 def _product(a: Array, b: Array, contracted: Axes) -> Array:

@@ -53,13 +53,15 @@ class JaxExecutor:
         self.traces: Counter[str] = Counter()
         self.unroll = UNROLL.get(jax.default_backend(), 1)
         sizes = ("rows", "batch_size", "collect")
-        self._train = self._compile(interpreter.train, (*sizes, "unroll"))
+        training = (*sizes, "unroll", "squares_every")
+        self._train = self._compile(interpreter.train, training)
         # In place means half the memory, and no state to come back to after a non-finite loss.
-        self._train_in_place = self._compile(interpreter.train, (*sizes, "unroll"), donated=("state",))
+        self._train_in_place = self._compile(interpreter.train, training, donated=("state",))
         self._evaluate = self._compile(interpreter.evaluate, sizes[1:])
         self._predict = self._compile(interpreter.predict)
         self._gradients = self._compile(interpreter.loss_and_gradient)
-        self._train_many = self._compile(interpreter.train_many, (*sizes, "unroll", "stop"))
+        self._gradient_squares = self._compile(interpreter.gradient_squares, sizes[:2])
+        self._train_many = self._compile(interpreter.train_many, (*training, "stop"))
         self._evaluate_many = self._compile(interpreter.evaluate_many, sizes[1:])
         self._counts: dict[tuple[Any, ...], set[int]] = {}
 
@@ -153,7 +155,7 @@ class JaxExecutor:
     ) -> tuple[list[State], list[Record]]:
         """Run the steps of several states as one program; return what `train` would for each, in two lists.
 
-        All visit as many rows, in batches of one size, and agree in what is collected and in where they stop.
+        All visit as many rows, in batches of one size, and agree in what is recorded and in where they stop.
         """
         if self.program.update is None:
             raise ValueError("expected a program with an update rule, got None: lower the model with an optimizer.")
@@ -162,13 +164,15 @@ class JaxExecutor:
         if rows == 0:
             return list(states), [self._nothing(first.collect_outputs) for _ in states]
         size, collect, stop = min(first.batch_size, rows), first.collect_outputs, first.stop_at_nonfinite
-        padded = self._padded(len(states), ("train", data.x.shape[0], rows, size, collect, stop))
+        kind = ("train", data.x.shape[0], rows, size, collect, stop, first.squares_every)
+        padded = self._padded(len(states), kind)
         own = [self._arguments(data, each) for each in _repeated(steps, padded)]
         own = [{name: value for name, value in each.items() if name != "data"} for each in own]
         with self._settings():
             new, packed = self._train_many(
                 states=tuple(_repeated(states, padded)), data=data, rows=rows, batch_size=size, collect=collect,
-                unroll=self.unroll, stop=stop, **jax.tree.map(lambda *each: np.stack(each), *own),
+                unroll=self.unroll, stop=stop, squares_every=first.squares_every,
+                **jax.tree.map(lambda *each: np.stack(each), *own),
             )  # fmt: skip
             for array in jax.tree.leaves(new):
                 array.block_until_ready()
@@ -230,6 +234,27 @@ class JaxExecutor:
             loss, gradient = jax.device_get(found)
         return float(loss), np.array(gradient)
 
+    def gradient_squares(
+        self,
+        state: State,
+        data: Data,
+        order: NDArray[np.int64] | None,
+        batch_size: int,
+        key: tuple[int, int] | None = None,
+    ) -> NDArray[np.float64]:
+        """Return the squared norms of gradients of batches of rows, float64[batches, 2]."""
+        rows = data.x.shape[0] if order is None else len(order)
+        with self._settings():
+            found = self._gradient_squares(
+                rows=rows,
+                batch_size=min(batch_size, rows),
+                params=state.params,
+                data=data,
+                order=None if order is None else order.astype(np.int32),
+                key=None if key is None else _words(key),
+            )
+            return np.array(jax.device_get(found), np.float64)
+
     def _compile(
         self, function: Callable[..., Any], static: tuple[str, ...] = (), donated: tuple[str, ...] = ()
     ) -> Callable[..., Any]:
@@ -270,8 +295,10 @@ class JaxExecutor:
         self, run: Callable[..., Any], state: State, rows: int, steps: Steps, arguments: dict[str, Any]
     ) -> tuple[State, Outcome]:
         """Train on the first `rows` rows of the order and wait for the result."""
-        size, collect = min(steps.batch_size, rows), steps.collect_outputs
-        new, packed = run(state=state, rows=rows, batch_size=size, collect=collect, unroll=self.unroll, **arguments)
+        new, packed = run(
+            state=state, rows=rows, batch_size=min(steps.batch_size, rows), collect=steps.collect_outputs,
+            unroll=self.unroll, squares_every=steps.squares_every, **arguments,
+        )  # fmt: skip
         for array in new:
             array.block_until_ready()
         return new, interpreter.unpack(self.program, jax.device_get(packed))
@@ -289,6 +316,7 @@ class JaxExecutor:
             parts=np.array(outcome.parts, np.float64),
             outputs=None if outcome.outputs is None else np.array(outcome.outputs),
             completed=steps,
+            gradient_squares=None if outcome.squares is None else np.array(outcome.squares, np.float64),
         )
 
     def _nothing(self, collect: bool) -> Record:
@@ -370,6 +398,7 @@ def _apart(program: Program, packed: interpreter.Packed, count: int) -> list[Out
 
 def _first(outcome: Outcome, steps: int, rows: int) -> Outcome:
     """Cut the outcome down to its first steps, and the outputs collected to their rows."""
-    loss, parts, sums, weights, outputs = outcome
+    loss, parts, sums, weights, outputs, squares = outcome
     collected = None if outputs is None else outputs[:rows]
-    return Outcome(loss[:steps], parts[:steps], sums[:steps], weights[:steps], collected)
+    measured = None if squares is None else squares[:steps]
+    return Outcome(loss[:steps], parts[:steps], sums[:steps], weights[:steps], collected, measured)

@@ -18,13 +18,16 @@ from jax import lax
 from fastann_kernels.jax_backend.context import Context
 from fastann_kernels.jax_backend.dropout import Key, fold_in
 from fastann_kernels.jax_backend.losses import absolute, callable_values, loss_values
+from fastann_kernels.jax_backend.measuring import squared_norms, zero_shifts
 from fastann_kernels.jax_backend.metrics import metric_values
 from fastann_kernels.jax_backend.operations import OPERATIONS
 from fastann_kernels.jax_backend.updates import Slots, update
+from fastann_kernels.per_example import separable
 from fastann_kernels.program import Loss, Metric, Program
 
 Array = jax.Array
 Tensors = tuple[Array, ...]
+Values = dict[int, Array]
 Carry = TypeVar("Carry")
 #: In the middle of a stretch: tensors and their slots, and whether all losses so far were finite.
 Trained = tuple[tuple[Tensors, tuple[Slots, ...]], Array]
@@ -46,13 +49,15 @@ class Data(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """Of one batch, or of many with a leading axis: loss with penalties, each loss alone, metrics, network outputs."""
+    """Of one batch, or of many with a leading axis: loss with penalties, each loss alone, metrics, network outputs,
+    squared norms of gradients (2,) where they are measured."""
 
     loss: Array
     parts: Array
     metric_sums: Array
     metric_weights: Array
     outputs: Array | None
+    squares: Array | None = None
 
 
 #: An `Outcome` of many batches on its way to the host: its numbers side by side, a row a batch, and the outputs.
@@ -61,8 +66,9 @@ Packed = tuple[Array, Array | None]
 
 def pack(outcome: Outcome) -> Packed:
     """Put the numbers of many batches into one array: each array that leaves the device costs as much as a step."""
-    loss, parts, sums, weights, collected = outcome
-    return jnp.concatenate([loss[:, None], parts, sums, weights], axis=1), collected
+    loss, parts, sums, weights, collected, squares = outcome
+    measured = [] if squares is None else [squares]
+    return jnp.concatenate([loss[:, None], parts, sums, weights, *measured], axis=1), collected
 
 
 def unpack(program: Program, packed: Packed) -> Outcome:
@@ -70,8 +76,10 @@ def unpack(program: Program, packed: Packed) -> Outcome:
     numbers, collected = packed
     after_parts = 1 + len(program.losses)
     after_sums = after_parts + len(program.metrics)
-    columns = (numbers[:, 1:after_parts], numbers[:, after_parts:after_sums], numbers[:, after_sums:])
-    return Outcome(numbers[:, 0], *columns, collected)
+    after_weights = after_sums + len(program.metrics)
+    parts, sums = numbers[:, 1:after_parts], numbers[:, after_parts:after_sums]
+    squares = numbers[:, after_weights:] if numbers.shape[1] > after_weights else None
+    return Outcome(numbers[:, 0], parts, sums, numbers[:, after_sums:after_weights], collected, squares)
 
 
 def split(program: Program, flat: Array) -> Tensors:
@@ -160,10 +168,11 @@ def batch_loss(
     penalties: Array,
     key: Key | None,
     collect: bool,
-) -> tuple[Array, tuple[Outcome, dict[int, Array]]]:
-    """Return the loss of one batch, which is what is differentiated, everything that is recorded of it, and new values
-    of parameters that no gradient changes, by their number."""
-    dtype, context = penalties.dtype, Context(key, precision)
+    shifts: Values | None = None,
+) -> tuple[Array, tuple[Outcome, Values, Values]]:
+    """Return the loss of one batch, which is what is differentiated, everything that is recorded of it, new values of
+    parameters that no gradient changes, by their number, and the inputs of the layers that have shifts."""
+    dtype, context = penalties.dtype, Context(key, precision, shifts={} if shifts is None else shifts)
     values = forward(program, tensors, data.x, context, dtype)
     parts = [_part(loss, values, data) for loss in program.losses]
     total = penalty(program, tensors, penalties)
@@ -174,7 +183,9 @@ def batch_loss(
     metrics = [_metric(metric, values, data) for metric in program.metrics]
     sums, weights = (_stack([pair[side] for pair in metrics], dtype) for side in (0, 1))
     collected = outputs(program, values) if collect else None
-    return total, (Outcome(total, _stack(parts, dtype), sums, weights, collected), context.updates)
+    outcome = Outcome(total, _stack(parts, dtype), sums, weights, collected)
+    hidden = {i.output: values[i.inputs[0]] for i in program.instructions if i.output in context.shifts}
+    return total, (outcome, context.updates, hidden)
 
 
 def loss_and_gradient(
@@ -186,6 +197,32 @@ def loss_and_gradient(
     differentiated = jax.value_and_grad(batch_loss, has_aux=True)
     (loss, _), grads = differentiated(tensors, program, precision, data, penalties, step_key, False)
     return loss, join(program, grads, params.dtype)
+
+
+def gradient_and_squares(
+    tensors: Tensors,
+    program: Program,
+    precision: str,
+    data: Data,
+    penalties: Array,
+    key: Key | None,
+    collect: bool,
+) -> tuple[Outcome, Values, Tensors, Callable[[], Array]]:
+    """Return what `batch_loss` leaves beside the loss, its gradient, and a function that computes the squared norms.
+
+    These are (2,), as `Executor.gradient_squares` describes them: without penalties, before clipping.
+    """
+    shifts = zero_shifts(program, data.x.shape[0], penalties.dtype) if separable(program) else {}
+    gradient = jax.value_and_grad(batch_loss, argnums=(0, 7), has_aux=True)
+    found = gradient(tensors, program, precision, data, penalties, key, collect, shifts)
+    (_, (outcome, moved, hidden)), (grads, deltas) = found
+
+    def squares() -> Array:
+        pulls = jax.grad(penalty, argnums=1)(program, tensors, penalties)
+        own = [g - pull for g, pull in zip(grads, pulls, strict=True)]
+        return squared_norms(program, hidden, deltas, own)
+
+    return outcome, moved, grads, squares
 
 
 def take(data: Data, order: Array | None, start: Array, size: int) -> Data:
@@ -246,11 +283,13 @@ def train(
     key: Key,
     first_step: Array,
     stop: bool = False,
+    squares_every: int = 0,
 ) -> tuple[State, Packed]:
     """Train on `rows` rows in the given order: a step is loss, gradient and update of one batch.
 
     `coefficients` are those of `updates.prepare`, (steps, columns); `first_step` is a uint32 scalar. With `stop` the
-    state stays as it is from the first step on whose loss is not finite.
+    state stays as it is from the first step on whose loss is not finite. `squares_every` is that of
+    `fastann_kernels.backend.Steps`.
     """
     rule, dtype = program.update, state.params.dtype
     if rule is None:
@@ -262,7 +301,14 @@ def train(
         tensors, slots = before
         batch = take(data, order, k * batch_size, size)
         step_key = fold_in(key, first_step + k.astype(jnp.uint32))
-        (_, (outcome, moved)), grads = gradient(tensors, program, precision, batch, penalties, step_key, collect)
+        given = (tensors, program, precision, batch, penalties, step_key, collect)
+        if squares_every:
+            outcome, moved, grads, squares = gradient_and_squares(*given)
+            due = (first_step + k.astype(jnp.uint32)) % squares_every == 0
+            measured = lax.cond(due, squares, lambda: jnp.full((2,), jnp.nan, dtype))
+            outcome = outcome._replace(squares=measured)
+        else:
+            (_, (outcome, moved, _)), grads = gradient(*given)
         row = lax.dynamic_index_in_dim(coefficients, k, keepdims=False)
         tensors, slots = update(rule, program.parameters, tensors, slots, grads, row)
         after = (tuple(moved.get(p, tensor) for p, tensor in enumerate(tensors)), slots)
@@ -288,6 +334,7 @@ def train_many(
     collect: bool,
     unroll: int,
     stop: bool,
+    squares_every: int,
     states: tuple[State, ...],
     data: Data,
     order: Array | None,
@@ -303,7 +350,7 @@ def train_many(
     ) -> tuple[State, Packed]:
         return train(
             program, precision, rows, batch_size, collect, unroll, state, data, order, coefficients, penalties, key,
-            first_step, stop,
+            first_step, stop, squares_every,
         )  # fmt: skip
 
     together = State(*map(jnp.stack, zip(*states, strict=True)))
@@ -326,6 +373,31 @@ def evaluate_many(
         return evaluate(program, precision, batch_size, collect, own, data, its_penalties)
 
     return jax.vmap(alone)(jnp.stack(params), penalties)
+
+
+def gradient_squares(
+    program: Program,
+    precision: str,
+    rows: int,
+    batch_size: int,
+    params: Array,
+    data: Data,
+    order: Array | None,
+    key: Key | None,
+) -> Array:
+    """Return (batches, 2), the squared norms of gradients of batches at the same parameters."""
+    tensors = split(program, params)
+    penalties = jnp.zeros((len(program.parameters), 2), params.dtype)
+
+    def step(carry: None, k: Array, size: int) -> tuple[None, Outcome]:
+        batch = take(data, order, k * batch_size, size)
+        step_key = None if key is None else fold_in(key, k.astype(jnp.uint32))
+        outcome, _, _, squares = gradient_and_squares(tensors, program, precision, batch, penalties, step_key, False)
+        return None, outcome._replace(squares=squares())
+
+    measured = over_batches(step, None, rows, batch_size)[1].squares
+    assert measured is not None
+    return measured
 
 
 def evaluate(

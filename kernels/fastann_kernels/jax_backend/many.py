@@ -17,7 +17,7 @@ def train_many(jobs: Sequence[TrainJob]) -> list[Done]:
     def kind(job: TrainJob) -> Hashable:
         steps = job.steps
         visited = None if steps.order is None else len(steps.order)
-        sizes = (visited, steps.batch_size, steps.collect_outputs, steps.stop_at_nonfinite)
+        sizes = (visited, steps.batch_size, steps.collect_outputs, steps.stop_at_nonfinite, steps.squares_every)
         return id(job.executor), id(job.data), sizes
 
     def train(group: Sequence[TrainJob]) -> list[tuple[Any, Any]]:

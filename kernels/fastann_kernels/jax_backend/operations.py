@@ -27,7 +27,7 @@ Operation = Callable[[Instruction, Sequence[Array], Sequence[Array], Context], A
 def _dense(i: Instruction, inputs: Sequence[Array], tensors: Sequence[Array], context: Context) -> Array:
     b = tensors[1] if i.get("use_bias") else None
     activation, alpha = str(i.get("activation", "linear")), float(i.get("alpha"))
-    return dense(inputs[0], tensors[0], b, activation, alpha, context.precision)
+    return dense(inputs[0], tensors[0], b, activation, alpha, context.precision, context.shifts.get(i.output))
 
 
 def _activation(i: Instruction, inputs: Sequence[Array], tensors: Sequence[Array], context: Context) -> Array:

@@ -48,5 +48,5 @@ def signature(name: str, tables: tuple[Any, ...]) -> tuple[Any, ...]:
     wide_cube = float64[:, :, ::1]
     return (
         int64, int64[::1], int64[::1], typeof(tables), int64[::1], wide_matrix, wide_matrix, vector, matrix, matrix,
-        types.UniTuple(vector, BUFFERS), vector, int64[::1], wide, wide_cube, wide_cube, wide_cube, matrix,
+        types.UniTuple(vector, BUFFERS), vector, int64[::1], wide, wide_cube, wide_cube, wide_cube, wide_cube, matrix,
     )  # fmt: skip

@@ -25,10 +25,10 @@ from fastann_kernels.numba_backend.compiling import kernel
 from fastann_kernels.program import Instruction, Program
 
 # Entries of `call`: rows of this member, the first of them in the batch, rows the buffers are made for, whether this is
-# training, member and members of the team, rows of the batch, the key of the step, and the largest product for
-# `small_gemm`.
-ROWS, FIRST, CAPACITY, TRAINING, MEMBER, MEMBERS, BATCH_ROWS, KEY_0, KEY_1, SMALL = range(10)
-CALL_SIZE = 10
+# training, member and members of the team, rows of the batch, the key of the step, the largest product for
+# `small_gemm`, and whether the norms of gradients are measured.
+ROWS, FIRST, CAPACITY, TRAINING, MEMBER, MEMBERS, BATCH_ROWS, KEY_0, KEY_1, SMALL, SQUARES = range(11)
+CALL_SIZE = 11
 
 # Entries of `t`, followed by IN, D_IN, ACCUMULATE, SIZE of each input, then OFFSET, LENGTH, ADD of each parameter,
 # then the instruction's own integers.

@@ -88,3 +88,28 @@ def dense_backward(
     gemm(True, False, fan_in, fan_out, rows, x, fan_in, delta, fan_out, like(x, add_W), dW, fan_out)
     if dx.size:
         gemm(False, True, rows, fan_in, fan_out, delta, fan_out, W, fan_out, like(x, add_x), dx, fan_in)
+
+
+@lean
+def example_squares(x, delta, rows, fan_in, fan_out, kernel, bias):
+    """Return sum_r (kernel |x_r|^2 + bias) |delta_r|^2, the squared norms of the gradients of single rows, added up.
+
+    From delta = dL/dz; kernel and bias are 1 where such a parameter is trained, else 0. Goodfellow 2015,
+    arXiv:1510.01799.
+    """
+    total = 0.0
+    for r in range(rows):
+        length = 0.0
+        if kernel:
+            length = _square(x[r * fan_in : (r + 1) * fan_in])
+        total += (length + bias) * _square(delta[r * fan_out : (r + 1) * fan_out])
+    return total
+
+
+@lean
+def _square(row):
+    """Return |row|^2, added up in the type of the row, which vectorises."""
+    total = like(row, 0)
+    for j in range(row.size):
+        total += row[j] * row[j]
+    return float(total)

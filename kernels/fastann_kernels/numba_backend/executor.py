@@ -17,6 +17,7 @@ from fastann_kernels.numba_backend.direct import DirectCall
 from fastann_kernels.numba_backend.operations import CORE, addresses, known
 from fastann_kernels.numba_backend.plan import L_POSITIONS, L_WIDTH, N_WEIGHT, make_plan
 from fastann_kernels.numba_backend.team import single_threaded_blas, team, threads_allowed
+from fastann_kernels.per_example import separable
 from fastann_kernels.program import Program
 
 _NO_ORDER = np.zeros(0, np.int64)
@@ -116,8 +117,7 @@ class Once:
         self.calls = np.zeros(CALL_SIZE, np.int64)
         self.shared = np.empty(executor.plan.shared, executor.dtype)
         losses, metrics = len(program.losses), len(program.metrics)
-        parts, sums, totals = (np.zeros((1, 1, n)) for n in (losses + 1, metrics, metrics))
-        self.results = (np.zeros(1), parts, sums, totals)
+        self.results = (np.zeros(1), *(np.zeros((1, 1, n)) for n in (losses + 1, metrics, metrics, 2)))
 
 
 class FewRows:
@@ -165,6 +165,7 @@ class NumbaExecutor:
         self.precision = precision
         self.dtype = storage_dtype(precision)
         self.plan = make_plan(program)
+        self._separable = separable(program)
         self._local = threading.local()
         self._tables = (*self.plan.tables, addresses(program, self.dtype))
         self._threads = threads_allowed()
@@ -193,6 +194,7 @@ class NumbaExecutor:
         arguments[I.KEY_0], arguments[I.KEY_1] = steps.key
         arguments[I.STOP] = int(steps.stop_at_nonfinite)
         arguments[I.ORDERED] = int(steps.order is not None)
+        arguments[I.SQUARES_EVERY] = steps.squares_every
         members = members or self._members(int(arguments[I.BATCH]))
         call = Call(arguments, visited, order, steps.coefficients, steps.penalties, steps.collect_outputs, members)
         return state, self._run(call, state, self._gradients(members))
@@ -257,6 +259,28 @@ class NumbaExecutor:
         record = self._run(Call(arguments, data.rows, _NO_ORDER, _NO_ROWS, penalties, False, 1), state, grads)
         return float(record.losses[0]), grads[0]
 
+    def gradient_squares(
+        self,
+        state: State,
+        data: Data,
+        order: NDArray[np.int64] | None,
+        batch_size: int,
+        key: tuple[int, int] | None = None,
+    ) -> NDArray[np.float64]:
+        rows = _NO_ORDER if order is None else np.ascontiguousarray(order, np.int64)
+        visited = data.rows if order is None else rows.size
+        arguments = self._arguments(I.GRADIENTS, data, min(batch_size, visited))
+        arguments[I.ORDERED], arguments[I.SQUARES_EVERY] = int(order is not None), 1
+        if key is not None:
+            arguments[I.DROP] = 1
+            arguments[I.KEY_0], arguments[I.KEY_1] = key
+        members = self._members(int(arguments[I.BATCH]))
+        penalties = np.zeros((len(self.program.parameters), 2))
+        call = Call(arguments, visited, rows, _NO_ROWS, penalties, False, members)
+        squares = self._run(call, state, self._gradients(members)).gradient_squares
+        assert squares is not None
+        return squares
+
     def _members(self, batch: int) -> int:
         """Return how many threads share a batch: more than one only where the work outweighs waiting for each other."""
         work = 6.0 * batch * self.program.multiplications
@@ -297,6 +321,8 @@ class NumbaExecutor:
         losses = np.zeros(count)
         parts = np.zeros((call.members, count, len(self.program.losses) + 1))
         sums, totals = np.zeros((2, call.members, count, len(self.program.metrics)))
+        measured = bool(arguments[I.SQUARES_EVERY])
+        squares = np.full((call.members, count if measured else 0, 2), np.nan)
         outputs = np.empty((call.visited if call.collect else 0, self.program.output_columns), self.dtype)
         coefficients = np.ascontiguousarray(call.coefficients, np.float64)
         penalties = np.ascontiguousarray(call.penalties, np.float64)
@@ -307,7 +333,8 @@ class NumbaExecutor:
         def work(member: int) -> int:
             return I.run(
                 member, barrier, arguments, self._tables, call.order, coefficients, penalties, state.params, grads,
-                state.slots, spaces[member].buffers, shared, calls[member], losses, parts, sums, totals, outputs,
+                state.slots, spaces[member].buffers, shared, calls[member], losses, parts, sums, totals, squares,
+                outputs,
             )  # fmt: skip
 
         with single_threaded_blas():
@@ -323,7 +350,13 @@ class NumbaExecutor:
             losses[:ran], rows[:ran], _over_members(sums)[:ran], _over_members(totals)[:ran],
             _over_members(parts)[:ran, :-1],
             outputs[: int(rows[:ran].sum())] if call.collect else None, completed,
+            self._squares(squares.sum(axis=0)[:ran], rows[:ran]) if measured else None,
         )  # fmt: skip
+
+    def _squares(self, sums: NDArray[np.float64], rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Turn the sums of the kernels, made with the gradients of mean losses, into what `Record` holds."""
+        sums[:, 0] *= rows if self._separable else np.nan
+        return sums
 
     def _penalty(self, params: Array, penalties: NDArray[np.float64]) -> float:
         """Return the sum of all penalties."""

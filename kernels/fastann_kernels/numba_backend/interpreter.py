@@ -21,13 +21,21 @@ from fastann_kernels.numba_backend import operations as O
 from fastann_kernels.numba_backend import plan as T
 from fastann_kernels.numba_backend.activations import activate, activate_backward
 from fastann_kernels.numba_backend.compiling import entry, lean, sources_digest
-from fastann_kernels.numba_backend.dense import dense, dense_backward
+from fastann_kernels.numba_backend.dense import dense, dense_backward, example_squares
 from fastann_kernels.numba_backend.dropout import dropout, dropout_backward, stream_key, threefry
 from fastann_kernels.numba_backend.elementary import copy, fill
 from fastann_kernels.numba_backend.halves import as_halves, round_to_halves
 from fastann_kernels.numba_backend.metrics import metric
 from fastann_kernels.numba_backend.team import meet, wait_for_all
-from fastann_kernels.numba_backend.updates import CLIP_FLAGS, clip, gather_gradients, penalty, update
+from fastann_kernels.numba_backend.updates import (
+    CLIP_FLAGS,
+    add_penalty_gradients,
+    clip,
+    gather_gradients,
+    gradient_square,
+    penalty,
+    update,
+)
 from fastann_kernels.numba_backend.vectors import gather_rows
 from fastann_kernels.program import LOSSES
 
@@ -39,9 +47,9 @@ TRAIN, GRADIENTS, EVALUATE, PREDICT = range(4)
 (
     MODE, N_ROWS, BATCH, CAPACITY, FIRST_STEP, KEY_0, KEY_1, RULE, FLAGS, STOP, DROP, COLLECT,
     X_ADDRESS, X_IS_BYTES, X_COLUMNS, Y_ADDRESS, Y_COLUMNS, W_ADDRESS, W_COLUMNS, ORDERED, MEMBERS,
-    SMALL, PASS_ROWS,
-) = range(23)  # fmt: skip
-ARGUMENTS = 23
+    SMALL, PASS_ROWS, SQUARES_EVERY,
+) = range(24)  # fmt: skip
+ARGUMENTS = 24
 
 _LOSSES = len(LOSSES)
 
@@ -139,11 +147,15 @@ def forward(tables, call, params, grads, buffers, shared, barrier, skip_fused):
 
 @lean
 def backward(tables, call, params, grads, buffers, shared, barrier):
-    """Run every instruction's gradient, last to first; the losses have written the gradients of the outputs."""
+    """Run every instruction's gradient, last to first; the losses have written the gradients of the outputs.
+
+    Return the squared norms of the gradients of this member's rows, added up, if they are to be measured.
+    """
     instructions, numbers = tables[0], tables[1]
     values, deltas, scratch = buffers[0], buffers[1], buffers[2]
     halves, half_params = as_halves(buffers[8]), as_halves(buffers[9])
     rows, capacity, training = call[C.ROWS], call[C.CAPACITY], call[C.TRAINING]
+    squares = 0.0
     for i in range(instructions.shape[0] - 1, -1, -1):
         t = instructions[i]
         if not t[T.BACKWARD]:
@@ -169,6 +181,8 @@ def backward(tables, call, params, grads, buffers, shared, barrier):
                 x, W, y, z, delta, wide, n_in, n_out, t[T.CODE], numbers[i], dW, db, dx, t[T.ADD_KERNEL],
                 t[T.ADD_BIAS], t[T.ACCUMULATE], half_x, half_W, half_delta,
             )  # fmt: skip
+            if call[C.SQUARES]:
+                squares += example_squares(x, delta, wide, n_in, n_out, t[T.TRAIN_KERNEL], t[T.TRAIN_BIAS])
         elif dx.size and t[T.OP] == DROPOUT and training:
             mask = scratch[t[T.SCRATCH] * capacity : t[T.SCRATCH] * capacity + y.size]
             dropout_backward(delta, mask, dx, t[T.ACCUMULATE])
@@ -180,6 +194,7 @@ def backward(tables, call, params, grads, buffers, shared, barrier):
                     dx[j] += delta[j]
             else:
                 copy(delta, dx)
+    return squares
 
 
 @lean
@@ -324,11 +339,20 @@ def _round_parameters(params, start, stop, buffer):
 
 
 @lean
-def _update(member, barrier, arguments, tensors, spans, coefficients, penalties, params, grads, slots, half_params):
+def _add_up(member, members, step, call, tensors, spans, penalties, params, grads, squares):
+    """Add up this member's stretch of the gradients, penalties included; measure it without them if that is asked."""
+    start, stop = _stretch(params, member, members)
+    gather_gradients(grads, start, stop)
+    if call[C.SQUARES]:
+        squares[member, step, 1] = gradient_square(spans, start, stop, grads[0])
+    add_penalty_gradients(tensors, penalties, params, start, stop, grads[0])
+
+
+@lean
+def _update(member, barrier, arguments, tensors, spans, coefficients, params, grads, slots, half_params):
     """Do this member's part of the optimizer step: one stretch of the flat vectors."""
     members, flags = arguments[MEMBERS], arguments[FLAGS]
     start, stop = _stretch(params, member, members)
-    gather_gradients(grads, tensors, penalties, params, start, stop)
     if flags & CLIP_FLAGS:
         wait_for_all(barrier, members)
         if member == 0:
@@ -383,7 +407,8 @@ def _forward_pass(
     call[C.ROWS], call[C.FIRST], call[C.CAPACITY], call[C.BATCH_ROWS] = rows, first, capacity, size
     call[C.TRAINING] = mode == TRAIN or (mode == GRADIENTS and arguments[DROP] != 0)
     call[C.MEMBER], call[C.MEMBERS], call[C.KEY_0], call[C.KEY_1] = member, members, k0, k1
-    call[C.SMALL] = arguments[SMALL]
+    call[C.SMALL], every = arguments[SMALL], arguments[SQUARES_EVERY]
+    call[C.SQUARES] = every > 0 and (arguments[FIRST_STEP] + step) % every == 0
     added = forward(tables, call, params, grads, buffers, shared, barrier, mode != PREDICT)
     if mode <= GRADIENTS:
         for i in range(cleared.shape[0]):
@@ -409,7 +434,7 @@ def _make_run(digest: str) -> Any:
     @entry
     def run(
         member, barrier, arguments, tables, order, coefficients, penalties, params, grads, slots, buffers, shared, call,
-        losses, parts, sums, totals, collected,
+        losses, parts, sums, totals, squares, collected,
     ):  # fmt: skip
         """Run one team member's share of every batch until the rows are used up; return how many steps were completed,
         or -1 if the team did not come together.
@@ -420,8 +445,8 @@ def _make_run(digest: str) -> Any:
             params float[P], grads float[members, P], slots float[S, P], shared: shared by the team.
             buffers: this member's own, as `executor.Workspace` lists them.
             losses float64[steps]; parts float64[members, steps, losses + 1], the last what instructions add;
-            sums, totals float64[members, steps, n]; collected float[rows, columns]: results, shared, each member
-            writing its part.
+            sums, totals float64[members, steps, n]; squares float64[members, steps, 2], or with no steps if nothing is
+            measured; collected float[rows, columns]: results, shared, each member writing its part.
         """
         digest  # noqa: B018
         loss_numbers, tensors, spans = tables[3], tables[9], tables[10]
@@ -444,25 +469,25 @@ def _make_run(digest: str) -> Any:
             if mode > GRADIENTS:
                 continue
             _clear_idle(tensors, own_grads)
-            backward(tables, call, params, own_grads, buffers, shared, barrier)
+            examples = backward(tables, call, params, own_grads, buffers, shared, barrier)
+            if call[C.SQUARES]:
+                squares[member, step, 0] = examples
             wait_for_all(barrier, members)
             loss = _total_loss(loss_numbers, tensors, penalties, params, parts[:, step])
             if member == 0:
                 losses[step] = loss
             if arguments[STOP] and not math.isfinite(loss):
                 return step
-            if mode == GRADIENTS:
-                gather_gradients(grads, tensors, penalties, params, 0, params.size)
-                continue
-            if member == 0:
+            if mode == TRAIN and member == 0:
                 _commit(tables, call, params, own_grads, buffers, shared, barrier)
             # nobody may change a weight while another still adds up the penalties
-            if members > 1 and penalties.any():
+            if mode == TRAIN and members > 1 and penalties.any():
                 wait_for_all(barrier, members)
-            _update(
-                member, barrier, arguments, tensors, spans, coefficients[step], penalties, params, grads, slots,
-                buffers[9],
-            )  # fmt: skip
+            _add_up(member, members, step, call, tensors, spans, penalties, params, grads, squares)
+            if mode == TRAIN:
+                _update(
+                    member, barrier, arguments, tensors, spans, coefficients[step], params, grads, slots, buffers[9]
+                )
             wait_for_all(barrier, members)
         if mode > GRADIENTS:
             wait_for_all(barrier, members)

@@ -37,12 +37,13 @@ Table = NDArray[np.int64]
 
 # Columns of an instruction. IN, OUT, PRE, MASK are offsets of values and scratch, D_IN and D_OUT of their gradients;
 # -1: none. INTEGERS to NUMBERS_END: what an instruction that is called by address is given, see `calls`. ADD_KERNEL,
-# ADD_BIAS: whether the gradient of a parameter is added to that of another instruction that uses it.
+# ADD_BIAS: whether the gradient of a parameter is added to that of another instruction that uses it. TRAIN_KERNEL,
+# TRAIN_BIAS: whether it is trained.
 (
     OP, IN, OUT, D_IN, D_OUT, ACCUMULATE, ROWS, WIDTH_IN, WIDTH_OUT, KERNEL, BIAS, CODE, PRE, SCRATCH, FUSED, BACKWARD,
-    STREAM, INTEGERS, INTEGERS_END, NUMBERS, NUMBERS_END, ADD_KERNEL, ADD_BIAS,
-) = range(23)  # fmt: skip
-_COLUMNS = 23
+    STREAM, INTEGERS, INTEGERS_END, NUMBERS, NUMBERS_END, ADD_KERNEL, ADD_BIAS, TRAIN_KERNEL, TRAIN_BIAS,
+) = range(25)  # fmt: skip
+_COLUMNS = 25
 # Columns of a loss or metric: what it computes, where it reads, how its target is laid out.
 L_OP, L_LOGITS, L_Z, L_P, L_DELTA, L_WIDTH, L_POSITIONS, L_COLUMN, L_WEIGHTED, L_WEIGHT_COLUMN, L_K = range(11)
 # Columns of the numbers that go with a loss or metric.
@@ -59,7 +60,7 @@ class Plan:
     """The tables of one program.
 
     Attributes:
-        instructions: int64[n, 23]; numbers: float64[n], alpha or rate of each.
+        instructions: int64[n, 25]; numbers: float64[n], alpha or rate of each.
         integers, reals: int64[], float64[]: the constants of instructions that are called by address.
         losses, metrics: int64[n, 11]; loss_numbers, metric_numbers: float64[n, 4].
         cleared: int64[n, 2], offset and columns of gradients that losses add to.
@@ -201,6 +202,8 @@ class _Encoder:
         row[BIAS] = program.parameters[instruction.params[1]].offset if instruction.get("use_bias") else -1
         for column, parameter in zip((ADD_KERNEL, ADD_BIAS), instruction.params, strict=False):
             row[column] = self._adds(parameter, row)
+        for column, parameter in zip((TRAIN_KERNEL, TRAIN_BIAS), instruction.params, strict=False):
+            row[column] = int(program.parameters[parameter].trainable)
         row[CODE] = code
         row[PRE] = row[SCRATCH] = -1
         if instruction.op == "dense" and needs_input(code, _number(instruction)):

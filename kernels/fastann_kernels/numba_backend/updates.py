@@ -210,18 +210,34 @@ def _apply(op, flags, w, g, slots, start, stop, c):
 
 
 @lean
-def gather_gradients(grads, tensors, penalties, params, start, stop):
-    """grads[0, start:stop] <- sum over the members of the team, plus the gradient of the penalties."""
+def gather_gradients(grads, start, stop):
+    """grads[0, start:stop] <- sum over the members of the team."""
     total = grads[0, start:stop]
     for member in range(1, grads.shape[0]):
         part = grads[member, start:stop]
         for i in range(total.size):
             total[i] += part[i]
+
+
+@lean
+def add_penalty_gradients(tensors, penalties, params, start, stop, g):
+    """g[start:stop] += the gradient of the penalties; g is float[P]."""
     for i in range(tensors.shape[0]):
         if penalties[i, 0] != 0 or penalties[i, 1] != 0:
             first, last = max(start, tensors[i, 0]), min(stop, tensors[i, 0] + tensors[i, 1])
             if first < last:
-                penalty_gradient(params[first:last], penalties[i, 0], penalties[i, 1], grads[0, first:last])
+                penalty_gradient(params[first:last], penalties[i, 0], penalties[i, 1], g[first:last])
+
+
+@lean
+def gradient_square(spans, start, stop, g):
+    """Return sum g^2 over the trainable parameters in start..stop; g is float[P]."""
+    total = 0.0
+    for i in range(spans.shape[0]):
+        first, last = max(start, spans[i, 0]), min(stop, spans[i, 0] + spans[i, 1])
+        if spans[i, 2] and first < last:
+            total += _sum_of_squares(g[first:last])
+    return total
 
 
 @lean
