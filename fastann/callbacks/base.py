@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fastann.training.gradient_squares import GradientSquares
 
 Logs = dict[str, Any]
 
@@ -20,11 +23,14 @@ class Callback:
     Attributes:
         model: the model at work.
         params: `{"verbose", "epochs", "steps"}`.
+        squares_every: updates between two that `on_gradient_squares` hears of; None for a number that costs little.
 
     >>> class Shout(Callback):
     ...     def on_train_end(self, logs=None):
     ...         print("done")
     """
+
+    squares_every: int | None = None
 
     def __init__(self) -> None:
         self.params: dict[str, Any] = {}
@@ -98,6 +104,12 @@ class Callback:
 
         A callback that overrides this takes over from `on_nonfinite="raise"`: no error is raised, and the epoch ends
         here.
+        """
+
+    def on_gradient_squares(self, epoch: int, squares: GradientSquares) -> None:
+        """Tell what was measured of the gradients in an epoch, before its `on_epoch_end`; fastann's own method.
+
+        Only for a callback that overrides this are they measured; calls of the kernels stay as long as they are.
         """
 
     def overrides(self, method: str) -> bool:

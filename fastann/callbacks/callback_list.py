@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastann.callbacks.base import Callback, Logs
 from fastann.callbacks.history import History
+
+if TYPE_CHECKING:
+    from fastann.training.gradient_squares import GradientSquares
 
 
 class CallbackList(Callback):
@@ -108,6 +111,15 @@ class CallbackList(Callback):
 
     def on_nonfinite_loss(self, batch: int, logs: Logs | None = None) -> None:
         self._tell_number("on_nonfinite_loss", batch, logs)
+
+    def on_gradient_squares(self, epoch: int, squares: GradientSquares) -> None:
+        for callback in self.callbacks:
+            callback.on_gradient_squares(epoch, squares)
+
+    def least_squares_every(self) -> int | None:
+        """Return the smallest wish for `squares_every`; None if no callback has one."""
+        wishes = [c.squares_every for c in self.callbacks if c.overrides("on_gradient_squares")]
+        return min((wish for wish in wishes if wish is not None), default=None)
 
     def _tell(self, method: str, logs: Logs | None) -> None:
         logs = {} if logs is None else logs

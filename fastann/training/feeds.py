@@ -47,6 +47,7 @@ class Feed(Protocol):
     Attributes:
         steps: batches of an epoch; None if that is not known yet.
         batch_size: rows of most batches.
+        rows: rows of the data that a pass visits, each once; None if they come as they come.
         finished: whether the epoch has no more batches, as far as is known.
     """
 
@@ -54,6 +55,9 @@ class Feed(Protocol):
 
     @property
     def steps(self) -> int | None: ...
+
+    @property
+    def rows(self) -> int | None: ...
 
     @property
     def finished(self) -> bool: ...
@@ -87,6 +91,7 @@ class PassFeed:
     def __init__(self, source: Source, passes: Passes, arguments: FitArguments) -> None:
         self.batch_size = arguments.batch_size
         self.steps: int = arguments.steps_per_epoch or passes.steps
+        self.rows: int = passes.rows
         self._source = source
         self._passes = passes
         self._left = 0
@@ -151,6 +156,7 @@ class StreamFeed:
 
     def __init__(self, session: Session, reader: BatchReader, arguments: FitArguments) -> None:
         self.batch_size = reader.batch_size
+        self.rows: int | None = None
         self._session = session
         self._reader = reader
         self._limit = arguments.steps_per_epoch

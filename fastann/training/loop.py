@@ -17,6 +17,7 @@ from fastann.training.batches import loss_and_gradients, test_on_batch, train_on
 from fastann.training.data import Dataset
 from fastann.training.evaluation import Evaluation, evaluate, predict, predict_on_batch, row_pieces
 from fastann.training.feeds import Feed, Portion, row_feed, stream_feed
+from fastann.training.gradient_squares import make_meter
 from fastann.training.interrupt import Interrupt
 from fastann.training.logs import Tally
 from fastann.training.opening import open_with_targets, refuse_beside, warn_of_batch_size
@@ -165,6 +166,7 @@ class Training:
         )  # fmt: skip
         self._times = session.times = StepTimes(feed.batch_size, session.backend == "jax", session.times)
         self._tally = Tally(session)
+        self._meter = make_meter(session, feed, callbacks)
         self._last_rate = 0.0
         self._ahead = epochs_ahead(session, feed, self._tally, callbacks, progress, validation is not None)
         self._validation = validation
@@ -211,6 +213,8 @@ class Training:
                 break
             if self._evaluation is not None and self._arguments.validates_after(epoch):
                 logs |= {f"val_{key}": value for key, value in self._evaluate().items()}
+            if self._meter is not None:
+                self._callbacks.on_gradient_squares(epoch, self._meter.take())
             self._callbacks.on_epoch_end(epoch, self._with_rate(logs))
             self._progress.finish(logs)
             self._pace.end_epoch()
@@ -268,15 +272,23 @@ class Training:
 
     def _call(self, portion: Portion, epoch: int, done: int) -> bool:
         """Take the steps of a portion; return whether all losses are finite."""
-        session, tally = self._session, self._tally
+        session, tally, meter = self._session, self._tally, self._meter
+        every = 0 if meter is None else meter.every_step
         first = session.iterations
+        if meter is not None:
+            with self._interrupt.shield():
+                meter.look(portion)
         began = time.perf_counter()
         with self._interrupt.shield():
-            record = session.train(portion.data, portion.order, portion.batch_size, tally.needs_outputs, self._stops)
+            record = session.train(
+                portion.data, portion.order, portion.batch_size, tally.needs_outputs, self._stops, squares_every=every
+            )
         seconds, taken = time.perf_counter() - began, record.completed
         self._pace.report(portion.steps, seconds)
-        self._times.add((portion.data.rows, int(record.rows.sum()), tally.needs_outputs), taken, seconds)
+        self._times.add((portion.data.rows, int(record.rows.sum()), tally.needs_outputs, every), taken, seconds)
         self._count(record, first, portion.steps)
+        if meter is not None:
+            meter.add(record)
         if record.outputs is not None and tally.needs_outputs:
             batches = record.rows[:taken]
             rows = int(batches.sum())

@@ -45,6 +45,9 @@ class Passes:
         batch_size: rows a batch.
         shuffle: False to visit the rows as they lie.
         draw: `epoch_order`, or the like with a memory; what it returns is not written to.
+
+    Attributes:
+        rows: as above.
     """
 
     def __init__(
@@ -56,7 +59,7 @@ class Passes:
         draw: Callable[[int, int, int], NDArray[np.int64]] = epoch_order,
     ) -> None:
         self._session = session
-        self._rows = rows
+        self.rows = rows
         self._batch_size = batch_size
         self._shuffle = shuffle
         self._draw = draw
@@ -71,14 +74,14 @@ class Passes:
     @property
     def steps(self) -> int:
         """Batches a pass."""
-        return -(-self._rows // self._batch_size)
+        return -(-self.rows // self._batch_size)
 
     def take(self, limit: int) -> Stretch:
         """Return the next batches: at most `limit`, none beyond the end of a pass."""
-        if self._position >= self._rows:
+        if self._position >= self.rows:
             self._begin()
         first = self._position
-        last = min(self._rows, first + limit * self._batch_size)
+        last = min(self.rows, first + limit * self._batch_size)
         self._position = last
         order = None if self._order is None else self._order[first:last]
         return Stretch(order, first, last, -(-(last - first) // self._batch_size))
@@ -94,11 +97,11 @@ class Passes:
 
     def abandon(self) -> None:
         """Skip the rest of the pass."""
-        self._position = self._rows
+        self._position = self.rows
 
     def _begin(self) -> None:
         session = self._session
         if self._shuffle:
-            self._order = self._draw(session.seed, session.epochs_trained, self._rows)
+            self._order = self._draw(session.seed, session.epochs_trained, self.rows)
         session.epochs_trained += 1
         self._position = 0

@@ -267,6 +267,7 @@ class Session:
         collect_outputs: bool = False,
         stop_at_nonfinite: bool | None = None,
         pass_rows: int | None = None,
+        squares_every: int = 0,
     ) -> Record:
         """Take one update for each batch of the rows that `order` names (all rows, in order, if it is None).
 
@@ -277,9 +278,12 @@ class Session:
             collect_outputs: also return what the network put out.
             stop_at_nonfinite: by default whether `on_nonfinite` is "raise".
             pass_rows: rows of a pass, of which the order has several; see `fastann_kernels.backend.Steps`.
+            squares_every: also measure squared norms of gradients, at every that many updates; 0: never.
         """
         with self.turn():
-            job = self.train_job(data, order, batch_size, collect_outputs, stop_at_nonfinite, pass_rows)
+            job = self.train_job(
+                data, order, batch_size, collect_outputs, stop_at_nonfinite, pass_rows, squares_every
+            )
             return self.take(*self.executor.train(job.state, job.data, job.steps))
 
     def train_job(
@@ -290,6 +294,7 @@ class Session:
         collect_outputs: bool = False,
         stop_at_nonfinite: bool | None = None,
         pass_rows: int | None = None,
+        squares_every: int = 0,
     ) -> TrainJob:
         """Return what `train` is to do, inside a `turn`; `take` has to be told what came of it.
 
@@ -309,6 +314,7 @@ class Session:
             collect_outputs=collect_outputs,
             stop_at_nonfinite=self.on_nonfinite == "raise" if stop_at_nonfinite is None else stop_at_nonfinite,
             pass_rows=pass_rows,
+            squares_every=squares_every,
         )
         state = self._placed()
         self._host, self.changed = None, stamp()
@@ -341,15 +347,29 @@ class Session:
         with self.turn():
             return self.executor.few_rows(self._placed())
 
-    def gradients(self, data: PlacedData, training: bool = False) -> tuple[float, Array]:
-        """Return loss and gradient float[P] of all rows as one batch, penalties included.
+    def gradients(
+        self, data: PlacedData, training: bool = False, penalties: bool = True, draw: int = 0
+    ) -> tuple[float, Array]:
+        """Return loss and gradient float[P] of all rows as one batch, with penalties unless they are not wanted.
 
         With `training`, layers behave as in training: dropout draws a mask, batch normalisation takes the statistics of
-        these rows. No weight and no moving statistic changes.
+        these rows. No weight and no moving statistic changes. Each `draw` is another mask.
         """
         with self.turn():
-            key = self.key if training else None
-            return self.executor.gradients(self._placed(), data.handle, self.penalties, key)
+            pulls = self.penalties if penalties else np.zeros_like(self.penalties)
+            return self.executor.gradients(self._placed(), data.handle, pulls, self._key(draw) if training else None)
+
+    def gradient_squares(
+        self, data: PlacedData, order: NDArray[np.int64] | None, batch_size: int, training: bool = False, draw: int = 0
+    ) -> NDArray[np.float64]:
+        """Return float64[batches, 2]: squared norms of gradients, of single rows on average and of each batch.
+
+        Penalties do not count; see `fastann_kernels.backend.Executor.gradient_squares`. With `training`, layers behave
+        as in training, with masks that differ from those of the next updates and from those of another `draw`.
+        """
+        with self.turn():
+            key = self._key(1 + self.iterations + draw) if training else None
+            return self.executor.gradient_squares(self._placed(), data.handle, order, batch_size, key)
 
     @contextmanager
     def turn(self) -> Iterator[None]:
@@ -360,6 +380,10 @@ class Session:
             yield
         finally:
             self.lock.release()
+
+    def _key(self, draw: int) -> tuple[int, int]:
+        """Return the key of a stream beside that of the updates, which is number 0."""
+        return self.key[0], (self.key[1] + draw) & 0xFFFFFFFF
 
     def _placed(self) -> Any:
         if self._state is None:

@@ -205,8 +205,8 @@ class Executor(Protocol):
             column 0: (1 / B) sum_i |g_i|^2, or NaN unless `per_example.separable(program)`
             column 1: |(1 / B) sum_i g_i|^2
 
-        Layers behave as in training if a key is given: batch k draws the dropout masks of step k. In "bfloat16" column 0
-        has the factors of the products as they are before they are rounded.
+        Layers behave as in training if a key is given: batch k draws the dropout masks of step k. With factors that are
+        rounded to bfloat16, column 0 is computed from what they were before.
         """
 
 
