@@ -133,7 +133,9 @@ def ratio_interval(above: Array, below: Array, t: float) -> Interval | None:
     Fieller 1954, "Some problems in interval estimation", J. R. Statist. Soc. B 16, 175-185.
     """
     x, y = float(above.mean()), float(below.mean())
-    s = np.cov(above, below) / len(above) if t else np.zeros((2, 2))
+    if t == 0:
+        return Interval(max(0.0, x / y), max(0.0, x / y), max(0.0, x / y)) if y > 0 else None
+    s = np.cov(above, below) / len(above)
     a, b, c = (float(v) for v in (y * y - t * t * s[1, 1], x * y - t * t * s[0, 1], x * x - t * t * s[0, 0]))
     if y <= 0 or a <= 0:
         return None
