@@ -222,7 +222,7 @@ def test_how_often_it_measures() -> None:
         model, noise = classifier(), NoiseScale(every)
         model.fit(x, y, batch_size=10, epochs=2, verbose=0, callbacks=[noise])
         steps[every] = [found.steps for found in noise.estimates]
-    assert steps == {None: [50, 50], 1: [200, 200], 3: [67, 67]}
+    assert steps == {None: [25, 25], 1: [200, 200], 3: [67, 67]}
 
 
 def test_it_adds_no_call_of_the_kernels() -> None:
