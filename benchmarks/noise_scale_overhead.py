@@ -10,6 +10,7 @@ seconds are what a user waits; CPU seconds of the process say more on a machine 
 from __future__ import annotations
 
 import argparse
+import os
 import time
 from typing import Any
 
@@ -86,7 +87,12 @@ def main() -> None:
                 f"{100 * (wall - 1):+.1f} % wall clock, {100 * (cpu - 1):+.1f} % CPU",
                 flush=True,
             )
-    settings = {"network": "784-128-10", "epochs": given.epochs, "warm_up": WARM_UP}
+    settings = {
+        "network": "784-128-10",
+        "epochs": given.epochs,
+        "warm_up": WARM_UP,
+        "threads": os.environ.get("FASTANN_THREADS"),
+    }
     print(write_record(given.out, "noise-scale-overhead", settings, results))
 
 
