@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from pathlib import Path
 
@@ -22,6 +23,16 @@ def backend(request: pytest.FixtureRequest) -> str:
     if request.param not in available_backends():
         pytest.skip(f"{request.param} is not installed")
     return request.param
+
+
+@pytest.fixture
+def rounding(backend: str) -> str:
+    """A backend that has products of bfloat16 here."""
+    if backend == "numba":
+        reason = importlib.import_module("fastann_kernels.numba_backend.blas").why_no_halves()
+        if reason is not None:
+            pytest.skip(f"the Numba backend has no products of bfloat16: {reason}")
+    return backend
 
 
 @pytest.fixture(scope="session")

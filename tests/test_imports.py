@@ -171,6 +171,7 @@ ONE_SIDED = {
         "compiling": "the settings that every jitted kernel shares",
         "early": "imports Numba without scipy.linalg",
         "elementary": "exp and tanh that vectorise; XLA has its own",
+        "halves": "rounds to bfloat16, which Numba has no type for",
         "layout": "where values lie in the buffers; XLA decides that",
         "operations": "instructions compiled on their own, called by address; JAX traces them",
         "patches": "the cells under a filter as a matrix; XLA convolves by itself",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -41,16 +40,6 @@ def image_network(precision: str) -> Sequential:
     model = Sequential(layers, seed=1)
     model.compile("adam", "sparse_categorical_crossentropy", precision=precision, backend="jax")
     return model
-
-
-@pytest.fixture
-def rounding(backend: str) -> str:
-    """A backend that has products of bfloat16 here."""
-    if backend == "numba":
-        reason = importlib.import_module("fastann_kernels.numba_backend.blas").why_no_halves()
-        if reason is not None:
-            pytest.skip(f"the Numba backend has no products of bfloat16: {reason}")
-    return backend
 
 
 def rows(*shape: int) -> tuple[Any, Any]:

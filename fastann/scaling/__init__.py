@@ -1,4 +1,4 @@
-"""Large batches: learning rates that follow the batch size, noise of gradients, and the batch that a machine runs best."""
+"""Large batches: learning rates that follow the batch size, noisy gradients, and the batch that a machine runs best."""
 
 from __future__ import annotations
 

@@ -64,5 +64,6 @@ def check_rule(rule: Any, noise_scale: Any) -> None:
         bounded(noise_scale, "noise_scale", above=True)
     elif rule == "saturating":
         raise ValueError(
-            "the saturating rule needs the gradient noise scale in rows, got noise_scale=None; measure it and give it."
+            "the saturating rule needs the gradient noise scale in rows, got noise_scale=None; measure it "
+            "with fastann.scaling.noise_scale and give it."
         )

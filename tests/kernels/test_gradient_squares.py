@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from fastann_kernels.backend import available_backends, get_backend
+from fastann_kernels.backend import TrainJob, available_backends, get_backend, storage_dtype
 from fastann_kernels.per_example import interacting, separable
 from fastann_kernels.program import Loss, Program, UpdateRule
 
@@ -22,6 +22,8 @@ import jax
 import jax.numpy as jnp
 
 ROWS, BATCH, KEY = 20, 8, (5, 6)
+#: Updates before, and how often it is measured, of trainings that are made together.
+FAMILY = ((0, 2), (1, 2), (0, 0))
 SGD = UpdateRule("sgd")
 
 ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
@@ -118,8 +120,9 @@ def expected(case: Case, program: Program, data: Any, params: Any, order: Any, f
 
 
 def put(executor: Any, case: Case, program: Program, data: Any, params: Any) -> tuple[Any, Any]:
-    x, y, weights = (None if a is None else a.astype(case.precision) for a in data)
-    return executor.put_state(state_for(program, params, case.precision)), executor.put_data(x, y, weights)
+    dtype = storage_dtype(case.precision)
+    x, y, weights = (None if a is None else a.astype(dtype) for a in data)
+    return executor.put_state(state_for(program, params, dtype.name)), executor.put_data(x, y, weights)
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
@@ -161,8 +164,48 @@ def test_norms_do_not_depend_on_the_team(members: int) -> None:
     np.testing.assert_allclose(record.gradient_squares, want, rtol=1e-10)
 
 
-@pytest.mark.parametrize("precision", ["float32", "float64"])
-def test_measuring_changes_no_bit_of_what_is_trained(backend: str, precision: str) -> None:
+@pytest.mark.parametrize("case", [CASES[1], CASES[3]], ids=str)
+def test_norms_of_rounded_factors_are_near_those_of_exact_ones(rounding: str, case: Case) -> None:
+    program, data, params = build(case)
+    case = case._replace(precision="bfloat16")
+    executor = get_backend(rounding).executor(program, "bfloat16")
+    state, placed = put(executor, case, program, data, params)
+    want = expected(case, program, data, params, np.arange(ROWS))
+    found = executor.gradient_squares(state, placed, None, BATCH, KEY)
+    np.testing.assert_allclose(found, want, rtol=0.05)
+    assert np.abs(found / want - 1).max() > 1e-4
+    steps = replace(steps_for(program, ROWS, BATCH, key=KEY, squares_every=1), order=None)
+    record = executor.train(state, placed, steps)[1]
+    np.testing.assert_allclose(record.gradient_squares, found, rtol=1e-5)
+
+
+def test_trainings_made_together_measure_what_each_does_alone(backend: str) -> None:
+    """One measures in its even steps, one in its odd ones, one never."""
+    case = CASES[3]
+    program, data, params = build(case)
+    module = get_backend(backend)
+    executor = module.executor(program, case.precision)
+    all_steps = [steps_for(program, ROWS, BATCH, key=KEY, first_step=n, squares_every=every) for n, every in FAMILY]
+    alone, jobs = [], []
+    for factor, steps in enumerate(all_steps, 1):
+        state, placed = put(executor, case, program, data, factor * params)
+        alone.append(executor.train(state, placed, steps)[1].gradient_squares)
+    shared = put(executor, case, program, data, params)[1]
+    for factor, steps in enumerate(all_steps, 1):
+        jobs.append(TrainJob(executor, put(executor, case, program, data, factor * params)[0], shared, steps))
+    together = [done.record.gradient_squares for done in module.train_many(jobs)]
+    for one, other in zip(together[:2], alone[:2], strict=True):
+        assert np.isnan(other).any()
+        np.testing.assert_allclose(one, other, rtol=1e-10)
+    assert together[2] is alone[2] is None
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64", "bfloat16"])
+def test_measuring_changes_no_bit_of_what_is_trained(
+    request: pytest.FixtureRequest, backend: str, precision: str
+) -> None:
+    if precision == "bfloat16":
+        request.getfixturevalue("rounding")
     case = Case("relu", "sparse_categorical_crossentropy", dropout=0.4, weighted=True, precision=precision)
     program, data, params = build(case)
     adam = UpdateRule("adam", (0.0, 0.0))

@@ -144,6 +144,16 @@ def test_all_rows_in_one_batch_give_the_truth(backend: str) -> None:
     assert history.history["noise_scale"] == noise.history["noise_scale"]
 
 
+def test_products_of_bfloat16_are_about_as_noisy(rounding: str) -> None:
+    model, noise = classifier(rounding), NoiseScale()
+    truth = noise_scale(model, X, Y)
+    model.compile(SGD(0.0), "binary_crossentropy", backend=rounding, precision="bfloat16")
+    model.fit(X, Y, batch_size=200, verbose=0, callbacks=[noise])
+    assert noise.method == "per-example"
+    assert noise.estimates[0].variance.value == pytest.approx(truth.variance, rel=0.02)
+    assert noise.estimates[0].signal.value == pytest.approx(truth.signal, rel=0.05)
+
+
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 def test_weights_are_those_of_training_without_it(backend: str, precision: str) -> None:
     trained = []
