@@ -169,6 +169,7 @@ ONE_SIDED = {
         "broadcasting": "loops that repeat short axes; jax.numpy broadcasts",
         "calls": "how an instruction reads the buffers of the epoch loop; JAX hands it arrays",
         "compiling": "the settings that every jitted kernel shares",
+        "direct": "calls machine code without the dispatcher of Numba",
         "early": "imports Numba without scipy.linalg",
         "elementary": "exp and tanh that vectorise; XLA has its own",
         "halves": "rounds to bfloat16, which Numba has no type for",

@@ -273,11 +273,11 @@ class Training:
     def _call(self, portion: Portion, epoch: int, done: int) -> bool:
         """Take the steps of a portion; return whether all losses are finite."""
         session, tally, meter = self._session, self._tally, self._meter
-        every = 0 if meter is None else meter.every_step
         first = session.iterations
         if meter is not None:
             with self._interrupt.shield():
                 meter.look(portion)
+        every = 0 if meter is None else meter.every_step
         began = time.perf_counter()
         with self._interrupt.shield():
             record = session.train(

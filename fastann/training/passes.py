@@ -67,11 +67,6 @@ class Passes:
         self._position = rows
 
     @property
-    def rows(self) -> int:
-        """Rows of a pass."""
-        return self._rows
-
-    @property
     def steps(self) -> int:
         """Batches a pass."""
         return -(-self.rows // self._batch_size)
@@ -91,8 +86,8 @@ class Passes:
         orders = []
         for _ in range(count):
             self._begin()
-            orders.append(np.arange(self._rows) if self._order is None else self._order)
-            self._position = self._rows
+            orders.append(np.arange(self.rows) if self._order is None else self._order)
+            self._position = self.rows
         return np.concatenate(orders)
 
     def abandon(self) -> None:

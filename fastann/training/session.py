@@ -281,9 +281,7 @@ class Session:
             squares_every: also measure squared norms of gradients, at every that many updates; 0: never.
         """
         with self.turn():
-            job = self.train_job(
-                data, order, batch_size, collect_outputs, stop_at_nonfinite, pass_rows, squares_every
-            )
+            job = self.train_job(data, order, batch_size, collect_outputs, stop_at_nonfinite, pass_rows, squares_every)
             return self.take(*self.executor.train(job.state, job.data, job.steps))
 
     def train_job(
