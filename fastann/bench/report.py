@@ -243,16 +243,22 @@ _SECTIONS: dict[str, Callable[[dict[str, Any]], Section]] = {
 
 
 def markdown_table(entries: Sequence[dict[str, Any]]) -> str:
-    """Return a comparison as a table for a README: microseconds a step, the best of each row in bold."""
+    """Return a comparison as a table for a README: microseconds a step, in bold the best of each row in float32, and
+    the best with products of bfloat16."""
     names = list(dict.fromkeys(name for entry in entries for name in entry["contenders"]))
     lines = ["| network, batch | " + " | ".join(CONTENDERS[name].title for name in names) + " |"]
     lines.append("|---" * (len(names) + 1) + "|")
     for entry in entries:
         steps = {name: found["step_us"]["median"] for name, found in entry["contenders"].items()}
-        best = min(steps.values())
-        cells = [_cell(steps.get(name), best) for name in names]
+        best = {rounded: min((v for k, v in steps.items() if _rounds(k) == rounded), default=0.0) for rounded in (0, 1)}
+        cells = [_cell(steps.get(name), best[_rounds(name)]) for name in names]
         lines.append(f"| {entry['name']}, {entry['batch_size']} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def _rounds(name: str) -> bool:
+    """Return whether a contender multiplies in bfloat16."""
+    return name.endswith("bf16")
 
 
 def _cell(step: float | None, best: float) -> str:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 
 from fastann.bench.contenders.base import Contender, Entry
 
 CONTENDERS: dict[str, Entry] = {
     "numba": Entry("fastann, Numba", ("numba",), "ours", "Numba", "NumbaImages"),
+    "numba-mkl": Entry("fastann, Numba with MKL", ("numba", "mkl"), "ours", "NumbaMkl", "NumbaMklImages"),
+    "numba-bf16": Entry("fastann, Numba, bf16", ("numba", "mkl"), "ours", "NumbaBFloat16", agreement=0.1),
     "jax": Entry("fastann, JAX", ("jax",), "ours", "Jax", "JaxImages"),
     "scan": Entry("JAX lax.scan + optax", ("jax", "optax"), "scan", "Scan", "Images"),
     "torch": Entry("PyTorch, eager", ("torch",), "torch", "Eager", "Images"),
@@ -36,7 +39,18 @@ AGREEMENT = {"float32": 0.0, "tensorfloat32": 2e-2, "bfloat16": 5e-2}
 
 def missing(entry: Entry) -> list[str]:
     """Return the packages that a contender lacks here."""
-    return [package for package in entry.needs if importlib.util.find_spec(package) is None]
+    return [package for package in entry.needs if not _present(package)]
+
+
+def _present(package: str) -> bool:
+    """Return whether a module, or a package that brings none (MKL), is installed."""
+    if importlib.util.find_spec(package) is not None:
+        return True
+    try:
+        importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
 
 
 __all__ = ["AGREEMENT", "CONTENDERS", "DEVICE_CONTENDERS", "ENTRIES", "Contender", "Entry", "missing"]

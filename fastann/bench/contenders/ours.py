@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,14 @@ from fastann.bench.contenders.base import EPSILON, LEARNING_RATE, Order, Weights
 
 
 class Fastann:
-    """A network on a backend in a precision."""
+    """A network on a backend in a precision; `blas` is the value of FASTANN_BLAS, which holds for a process."""
 
     backend = "numba"
     precision = "float32"
+    blas = "scipy"
 
     def __init__(self, case: Case, weights: Weights | None = None) -> None:
+        os.environ["FASTANN_BLAS"] = self.blas
         from fastann_kernels.backend import get_backend
 
         import fastann
@@ -61,7 +64,19 @@ class Fastann:
 
 
 class Numba(Fastann):
-    """On the Numba backend."""
+    """On the Numba backend, with the BLAS that scipy brings."""
+
+
+class NumbaMkl(Fastann):
+    """On the Numba backend, with MKL."""
+
+    blas = "mkl"
+
+
+class NumbaBFloat16(NumbaMkl):
+    """On the Numba backend, with MKL's products of bfloat16."""
+
+    precision = "bfloat16"
 
 
 class Jax(Fastann):
@@ -89,7 +104,13 @@ class Images(Fastann):
 
 
 class NumbaImages(Images):
-    """On the Numba backend."""
+    """On the Numba backend, with the BLAS that scipy brings."""
+
+
+class NumbaMklImages(Images):
+    """On the Numba backend, with MKL."""
+
+    blas = "mkl"
 
 
 class JaxOnDevice(Jax):
