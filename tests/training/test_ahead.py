@@ -115,7 +115,7 @@ def test_with_ignore_training_goes_on() -> None:
         {"callbacks": [Attentive()]},
         {"steps_per_epoch": 2},
     ],
-    ids=str,
+    ids=["validation", "verbose", "callbacks", "steps"],
 )
 def test_what_happens_between_epochs_keeps_them_apart(options: dict[str, Any], calls: list[int]) -> None:
     x, y = data()
