@@ -167,7 +167,7 @@ def test_every_suite_runs_and_is_reported(tmp_path: Path) -> None:
     [
         (["peers", "--case", "tiny"], "case must be network:batch, such as tiny:32, got 'tiny'"),
         (["throughput", "--network", "huge"], "network must be one of"),
-        (["peers", "--contender", "caffe"], "contender must be one of numba, jax"),
+        (["peers", "--contender", "caffe"], "contender must be one of numba, numba-mkl"),
         (["memory", "--network", "huge"], "network must be one of"),
         (["report", "nowhere"], "there is no record in 'nowhere'"),
     ],

@@ -43,9 +43,9 @@ def missing(entry: Entry) -> list[str]:
 
 
 def _present(package: str) -> bool:
-    """Return whether a module, or a package that brings none (MKL), is installed."""
-    if importlib.util.find_spec(package) is not None:
-        return True
+    """Return whether a package is installed; MKL is one without a module."""
+    if package != "mkl":
+        return importlib.util.find_spec(package) is not None
     try:
         importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:

@@ -15,10 +15,16 @@ from fastann_kernels.numba_backend.vectors import column_sums, small_gemm
 
 #: Elements of a kernel that stay in the cache while it is read again for every 8 rows.
 _CACHED = 1 << 17
+#: Elements of a slab of a larger one, of which less is left there when products are not all that there is.
+_SLAB = 1 << 16
 #: Elements of a matrix that stay in the cache while one loop after another goes over them.
 _BLOCK = 1 << 15
 #: Columns below which most lanes of a vector would be idle.
 _NARROW = 6
+#: Rows up to which, and columns from which, x^T delta is a product for the kernel for small matrices.
+_SHALLOW, _WIDE = 64, 32
+#: Elements of a kernel up to which it is turned, so that delta W^T is a product for the kernel for small matrices.
+TURNED = 2048
 
 
 @lean
@@ -32,21 +38,34 @@ def add_bias(b, z):
 
 
 @lean
+def _multiply_in_slabs(x, W, b, rows, fan_in, fan_out, y):
+    """y = x W + b, so many rows of W at a time that they stay in the cache."""
+    slab = max(1, _SLAB // fan_out)
+    for first in range(0, fan_in, slab):
+        bias = b if first == 0 else b[:0]
+        small_gemm(
+            rows, fan_out, min(slab, fan_in - first), x[first:], fan_in, 1, W[first * fan_out :], fan_out, bias, y,
+            fan_out, first > 0,
+        )  # fmt: skip
+
+
+@lean
 def dense(x, W, b, rows, fan_in, fan_out, code, alpha, y, z, small, half_x, half_W):
     """y = f(x W + b); z, unless empty, receives the input of f, which its derivative will need.
 
-    Products of at most `small` multiplications take the kernel for small matrices.
+    Products of at most `small` multiplications, counted for the part of W that stays in the cache, take the kernel for
+    small matrices.
     """
     biased = b.size > 0
     if half_W.size:
         round_to_halves(x, half_x)
         gemm(False, False, rows, fan_out, fan_in, half_x, fan_in, half_W, fan_out, like(x, 0), y, fan_out)
-    elif fan_out >= _NARROW and rows * fan_in * fan_out <= small and fan_in * fan_out <= _CACHED:
-        small_gemm(rows, fan_out, fan_in, x, fan_in, 1, W, fan_out, b, y, fan_out, False)
+    elif fan_out >= _NARROW and rows * min(fan_in * fan_out, _CACHED) <= small:
+        _multiply_in_slabs(x, W, b, rows, fan_in, fan_out, y)
         biased = False
     else:
         gemm(False, False, rows, fan_out, fan_in, x, fan_in, W, fan_out, like(x, 0), y, fan_out)
-    height = rows if rows * fan_out <= _BLOCK else max(1, _BLOCK // fan_out)
+    height = max(1, _BLOCK // fan_out)
     for start in range(0, rows, height):
         block = y[start * fan_out : min(rows, start + height) * fan_out]
         if biased:
@@ -59,17 +78,18 @@ def dense(x, W, b, rows, fan_in, fan_out, code, alpha, y, z, small, half_x, half
 
 @lean
 def dense_backward(
-    x, W, y, z, delta, rows, fan_in, fan_out, code, alpha, dW, db, dx, add_W, add_b, add_x, half_x, half_W, half_delta
-):
+    x, W, y, z, delta, rows, fan_in, fan_out, code, alpha, dW, db, dx, add_W, add_b, add_x, small, turned, half_x,
+    half_W, half_delta,
+):  # fmt: skip
     """From delta = dL/dy, which is turned into dL/dz in place: dW = x^T delta, db = sum of rows, dx = delta W^T,
     each added to what is there if its flag says so.
 
-    An empty dx asks for no gradient of the input, an empty db says that the layer has no bias. `half_x` is as `dense`
-    has left it.
+    An empty dx asks for no gradient of the input, an empty db says that the layer has no bias. `small` is as for
+    `dense`, `turned` has room for W if that has at most TURNED elements, `half_x` is as `dense` has left it.
     """
     if not add_b:
         fill(db, 0)  # a member of a team may have no rows
-    height = rows if rows * fan_out <= _BLOCK else max(1, _BLOCK // fan_out)
+    height = max(1, _BLOCK // fan_out)
     for start in range(0, rows, height):
         stop = min(rows, start + height)
         first, last = start * fan_out, stop * fan_out
@@ -85,9 +105,24 @@ def dense_backward(
         if dx.size:
             gemm(False, True, rows, fan_in, fan_out, half_delta, fan_out, half_W, fan_out, like(x, add_x), dx, fan_in)
         return
-    gemm(True, False, fan_in, fan_out, rows, x, fan_in, delta, fan_out, like(x, add_W), dW, fan_out)
-    if dx.size:
+    few = rows * W.size <= small
+    if few and rows <= _SHALLOW and fan_out >= _WIDE and W.size <= _CACHED:
+        small_gemm(fan_in, fan_out, rows, x, 1, fan_in, delta, fan_out, db[:0], dW, fan_out, add_W != 0)
+    else:
+        gemm(True, False, fan_in, fan_out, rows, x, fan_in, delta, fan_out, like(x, add_W), dW, fan_out)
+    if dx.size and few and fan_in >= _NARROW and W.size <= TURNED:
+        _turn(W, fan_in, fan_out, turned)
+        small_gemm(rows, fan_in, fan_out, delta, fan_out, 1, turned, fan_in, db[:0], dx, fan_in, add_x != 0)
+    elif dx.size:
         gemm(False, True, rows, fan_in, fan_out, delta, fan_out, W, fan_out, like(x, add_x), dx, fan_in)
+
+
+@lean
+def _turn(W, rows, columns, turned):
+    """turned (columns, rows) = W^T."""
+    for i in range(rows):
+        for j in range(columns):
+            turned[j * rows + i] = W[i * columns + j]
 
 
 @lean

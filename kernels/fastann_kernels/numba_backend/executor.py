@@ -28,8 +28,7 @@ _NO_PENALTIES = np.zeros((0, 2))
 _WORK_PER_THREAD = 1.5e6
 
 #: Multiplications up to which the kernel for small matrices beats the library (measured for a row of layer sizes).
-_SMALL_PRODUCT = {"scipy": 1 << 23, "mkl": 1 << 17}
-
+_SMALL_PRODUCT = {"scipy": 1 << 23, "mkl": 1 << 16}
 
 #: Rows and multiplications up to which a prediction is made at once, without a team.
 _FEW_ROWS, _FEW_MULTIPLICATIONS = 64, 1 << 18

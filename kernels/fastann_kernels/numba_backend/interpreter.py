@@ -52,6 +52,8 @@ TRAIN, GRADIENTS, EVALUATE, PREDICT = range(4)
 ARGUMENTS = 24
 
 _LOSSES = len(LOSSES)
+#: Parameters of which the gradients of all members, weights and slots stay in the cache.
+_BLOCK = 4096
 
 
 @intrinsic
@@ -179,7 +181,7 @@ def backward(tables, call, params, grads, buffers, shared, barrier):
             half_W = half_params[t[T.KERNEL] : t[T.KERNEL] + W.size]
             dense_backward(
                 x, W, y, z, delta, wide, n_in, n_out, t[T.CODE], numbers[i], dW, db, dx, t[T.ADD_KERNEL],
-                t[T.ADD_BIAS], t[T.ACCUMULATE], half_x, half_W, half_delta,
+                t[T.ADD_BIAS], t[T.ACCUMULATE], call[C.SMALL], buffers[7], half_x, half_W, half_delta,
             )  # fmt: skip
             if call[C.SQUARES]:
                 squares += example_squares(x, delta, wide, n_in, n_out, t[T.TRAIN_KERNEL], t[T.TRAIN_BIAS])
@@ -339,26 +341,34 @@ def _round_parameters(params, start, stop, buffer):
 
 
 @lean
-def _add_up(member, members, step, call, tensors, spans, penalties, params, grads, squares):
-    """Add up this member's stretch of the gradients, penalties included; measure it without them if that is asked."""
-    start, stop = _stretch(params, member, members)
-    gather_gradients(grads, start, stop)
-    if call[C.SQUARES]:
-        squares[member, step, 1] = gradient_square(spans, start, stop, grads[0])
-    add_penalty_gradients(tensors, penalties, params, start, stop, grads[0])
+def _take_step(member, barrier, step, arguments, call, tensors, spans, penalties, coefficients, params, grads, slots,
+               half_params, squares):  # fmt: skip
+    """Do this member's part of what follows the backward pass: one stretch of the flat vectors.
 
-
-@lean
-def _update(member, barrier, arguments, tensors, spans, coefficients, params, grads, slots, half_params):
-    """Do this member's part of the optimizer step: one stretch of the flat vectors."""
+    Block by block, so that gradients are in the cache when the optimizer wants them; clipping and measuring want all
+    gradients first.
+    """
     members, flags = arguments[MEMBERS], arguments[FLAGS]
     start, stop = _stretch(params, member, members)
-    if flags & CLIP_FLAGS:
-        wait_for_all(barrier, members)
-        if member == 0:
-            clip(flags, coefficients, tensors, grads[0])
-        wait_for_all(barrier, members)
-    update(arguments[RULE], flags, coefficients, spans, params, grads[0], slots, start, stop)
+    if call[C.SQUARES] or arguments[MODE] != TRAIN or flags & CLIP_FLAGS:
+        gather_gradients(grads, start, stop)
+        if call[C.SQUARES]:
+            squares[member, step, 1] = gradient_square(spans, start, stop, grads[0])
+        add_penalty_gradients(tensors, penalties, params, start, stop, grads[0])
+        if arguments[MODE] != TRAIN:
+            return
+        if flags & CLIP_FLAGS:
+            wait_for_all(barrier, members)
+            if member == 0:
+                clip(flags, coefficients[step], tensors, grads[0])
+            wait_for_all(barrier, members)
+        update(arguments[RULE], flags, coefficients[step], spans, params, grads[0], slots, start, stop)
+    else:
+        for first in range(start, stop, _BLOCK):
+            last = min(stop, first + _BLOCK)
+            gather_gradients(grads, first, last)
+            add_penalty_gradients(tensors, penalties, params, first, last, grads[0])
+            update(arguments[RULE], flags, coefficients[step], spans, params, grads[0], slots, first, last)
     _round_parameters(params, start, stop, half_params)
 
 
@@ -483,11 +493,10 @@ def _make_run(digest: str) -> Any:
             # nobody may change a weight while another still adds up the penalties
             if mode == TRAIN and members > 1 and penalties.any():
                 wait_for_all(barrier, members)
-            _add_up(member, members, step, call, tensors, spans, penalties, params, grads, squares)
-            if mode == TRAIN:
-                _update(
-                    member, barrier, arguments, tensors, spans, coefficients[step], params, grads, slots, buffers[9]
-                )
+            _take_step(
+                member, barrier, step, arguments, call, tensors, spans, penalties, coefficients, params, grads,
+                slots, buffers[9], squares,
+            )  # fmt: skip
             wait_for_all(barrier, members)
         if mode > GRADIENTS:
             wait_for_all(barrier, members)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fastann_kernels.numba_backend.activations import LOG_SOFTMAX, SOFTMAX, needs_input
 from fastann_kernels.numba_backend.calls import INPUT_FIELDS, OWN, PARAMETER_FIELDS, Encoding
+from fastann_kernels.numba_backend.dense import TURNED
 from fastann_kernels.numba_backend.layout import (
     delta_offsets,
     entry_of,
@@ -206,6 +207,8 @@ class _Encoder:
             row[column] = int(program.parameters[parameter].trainable)
         row[CODE] = code
         row[PRE] = row[SCRATCH] = -1
+        if instruction.op == "dense" and row[D_IN] >= 0 and row[WIDTH_IN] * row[WIDTH_OUT] <= TURNED:
+            self.workspace = max(self.workspace, row[WIDTH_IN] * row[WIDTH_OUT])
         if instruction.op == "dense" and needs_input(code, _number(instruction)):
             row[PRE] = self._keep(program.values[target].size)
         elif instruction.op == "dropout" or code in (SOFTMAX, LOG_SOFTMAX):
