@@ -270,6 +270,7 @@ class NumbaExecutor:
         visited = data.rows if order is None else rows.size
         arguments = self._arguments(I.GRADIENTS, data, min(batch_size, visited))
         arguments[I.ORDERED], arguments[I.SQUARES_EVERY] = int(order is not None), 1
+        arguments[I.PASS_ROWS] = visited
         if key is not None:
             arguments[I.DROP] = 1
             arguments[I.KEY_0], arguments[I.KEY_1] = key
