@@ -33,6 +33,7 @@ LEVEL = {part: level for level, parts in enumerate(LEVELS) for part in parts}
 #: Methods of a model that end in a part above it import that part when they are called.
 UPWARD_WHEN_CALLED: dict[tuple[str, str], str] = {
     ("models", "io"): "Model.save, save_weights and load_weights write and read files",
+    ("models", "scaling"): "Model.fit with batch_size='auto' asks for advice",
 }
 
 HEAVY = (

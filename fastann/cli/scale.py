@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fastann.cli.advise import advise
 from fastann.cli.console import console, one_line_errors
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, context_settings={"help_option_names": ["-h", "--help"]})
 
 FOLDER = Path("fastann-lab")
+
+app.command()(one_line_errors(advise))
 
 
 def _say(text: str) -> None:

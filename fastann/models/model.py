@@ -154,7 +154,7 @@ class Model(ConnectedNetwork):
         self,
         x: Any = None,
         y: Any = None,
-        batch_size: int | None = None,
+        batch_size: int | str | None = None,
         epochs: int = 1,
         verbose: str | int = "auto",
         callbacks: Callback | Iterable[Callback] | None = None,
@@ -177,7 +177,10 @@ class Model(ConnectedNetwork):
                 brings batches (x, y) or (x, y, sample_weight): a generator, a `fastann.utils.PyDataset` or anything
                 else with `__len__` and `__getitem__`, a PyTorch DataLoader. It is read ahead in a thread.
             y: targets, as many rows, for several outputs as a list or dict; none with batches.
-            batch_size: rows an update, 32 by default; the last batch of an epoch may have fewer.
+            batch_size: rows an update, 32 by default; the last batch of an epoch may have fewer. "auto" takes what
+                `fastann.scaling.advise` recommends after a short probe, and says so unless verbose is 0. It sets the
+                learning rate, too, if that is the optimizer's default; one of your own is kept, and with a schedule
+                there is no advice.
             epochs: number of the epoch to stop before.
             verbose: 0 silent, 1 a progress bar, 2 a line an epoch, "auto" 1.
             callbacks: objects of `fastann.callbacks`.
@@ -200,6 +203,12 @@ class Model(ConnectedNetwork):
         """
         from fastann.training import loop
 
+        if isinstance(batch_size, str):
+            from fastann.scaling.automatic import take_advice
+
+            batch_size = take_advice(
+                self, batch_size, x, y, sample_weight, class_weight, validation_split, validation_data, verbose
+            )
         return loop.fit(
             self,
             x=x,

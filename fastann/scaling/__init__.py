@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fastann.scaling.advice import Advice, ProbeRun
+from fastann.scaling.advising import advise
 from fastann.scaling.batch_finder import BatchSizeSearch, BatchSizeTrial, find_batch_size
 from fastann.scaling.noise import Interval, NoiseEstimate
 from fastann.scaling.noise_callback import NoiseScale
@@ -11,6 +13,7 @@ from fastann.schedules import RULES, LinearScaling, Run, scale_learning_rate
 
 __all__ = [
     "RULES",
+    "Advice",
     "BatchSizeSearch",
     "BatchSizeTrial",
     "ExactNoise",
@@ -18,7 +21,9 @@ __all__ = [
     "LinearScaling",
     "NoiseEstimate",
     "NoiseScale",
+    "ProbeRun",
     "Run",
+    "advise",
     "find_batch_size",
     "half_life",
     "noise_scale",

@@ -173,7 +173,7 @@ class Rider:
         """Return the seconds a step of one call alone, of so many steps or to the end of the pass."""
         call = self.call(self.steps + steps)
         began = time.perf_counter()
-        (record, _), = train_together([call])
+        ((record, _),) = train_together([call])
         took = time.perf_counter() - began
         self.took(len(record.losses), record.completed)
         return took / len(record.losses)

@@ -19,8 +19,9 @@ class Line:
 def fit_line(x: ArrayLike, y: ArrayLike) -> Line:
     """Return the line a + b x, a and b not below 0, with the least squares of relative errors, 1 - (a + b x) / y.
 
-    >>> fit_line([1, 2, 4], [3, 4, 6])
-    Line(a=2.0, b=1.0)
+    >>> line = fit_line([1, 2, 4], [3, 4, 6])
+    >>> round(line.a, 6), round(line.b, 6)
+    (2.0, 1.0)
 
     Args:
         x, y: float[n], n at least 1, x and y above 0.
@@ -38,5 +39,5 @@ def fit_line(x: ArrayLike, y: ArrayLike) -> Line:
     if len(at) > 1:
         a, b = np.linalg.lstsq(np.stack([constant, slope], axis=1), np.ones(len(at)), rcond=None)[0]
         if a >= 0 and b >= 0:
-            candidates.append(Line(round(float(a), 15), round(float(b), 15)))
+            candidates.append(Line(float(a), float(b)))
     return min(candidates, key=error)

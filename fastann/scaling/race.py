@@ -1,10 +1,10 @@
 """A race of batch sizes and learning rates: many for a short time, few for long, by the loss at equal seconds.
 
 1. At one batch size, the anchor, learning rates a factor of sqrt(10) apart are compared after equal steps.
-2. At the weights of the best, the noise scale stands in for the critical batch size B_crit, and with the predicted step
-   times t(B) = t0 + c B the theory proposes B* = sqrt(B_crit t0 / c), its learning rate scaled by the optimizer's rule.
-3. From there the race climbs: whoever has the lowest loss at equal seconds gets its neighbours as rivals (twice and half
-   the learning rate, twice and half the batch with the rate scaled), until all of them are slower.
+2. At the weights of the best, the noise scale stands in for the critical batch size B_crit, and with predicted step
+   times t(B) = t0 + c B the theory proposes B* = sqrt(B_crit t0 / c), with the learning rate that the rule gives there.
+3. The proposal races twice and half the batch, with the rate scaled, for equal seconds. The leader is checked against
+   its neighbours (half and twice the rate, half and twice the batch), and so on as far as the number of runs allows.
 4. The best few go on, fewer and longer, until one of them is at the target or the time is over (successive halving;
    Jamieson & Talwalkar 2016, arXiv:1502.07943).
 
@@ -35,7 +35,7 @@ _ANCHOR_STEPS = (30, 200)
 _FIRST, _LEGS, _LONGEST = 1.5, ((3.0, 3), (5.0, 2)), 25.0
 
 #: Most runs that the climb makes, and how much longer a run is when it is looked at again.
-_MOST_RUNS, _LOOK = 7, 1.25
+_MOST_RUNS, _LOOK = 8, 1.25
 
 #: Most that is made of a noise scale: beyond it the signal is hardly told from 0.
 _MOST_NOISE = 1024.0
@@ -91,7 +91,8 @@ class Race:
         unit = self._predicted(32) * self._factor(anchor) * self.course.rows_of_pass / 32
         rate = self.scaled(best.rate, anchor, size)
         rates = [rate] if self.rates is None else self.rates
-        self._climb([*((size, each) for each in rates), *self._neighbours(size, rate)], _FIRST * unit)
+        sizes = [pair for pair in self._neighbours(size, rate) if pair[0] != size]
+        self._climb([*((size, each) for each in rates), *sizes], _FIRST * unit)
         self._legs(unit, lambda: time.perf_counter() - began > limit)
         return self.standings()[0]
 
@@ -166,7 +167,9 @@ class Race:
                 break
             found.append(rider.time_call(steps))
         if found:
-            self.clock[size] = min([*found[1:], found[0] if len(found) == 1 else math.inf, self.clock.get(size, math.inf)])
+            self.clock[size] = min(
+                [*found[1:], found[0] if len(found) == 1 else math.inf, self.clock.get(size, math.inf)]
+            )
 
     def _go(self, riders: Sequence[Rider], seconds: float) -> None:
         """Let runs train until each has had so many seconds of steps, looking at them on the way."""
@@ -174,11 +177,14 @@ class Race:
             if rider.batch_size not in self.clock:
                 self._time(rider)
         ends = [self.course.whole_steps(r.batch_size, seconds / self.clock[r.batch_size]) for r in riders]
-        share = min((r.steps / end for r, end in zip(riders, ends, strict=True)), default=1.0)
-        share = max(share, 0.4)
+        pairs = list(zip(riders, ends, strict=True))
+        share = max(0.4, min(rider.steps / end for rider, end in pairs))
         while share < 1:
             share = min(1.0, share * _LOOK)
-            now = [max(r.steps, self.course.whole_steps(r.batch_size, share * e)) for r, e in zip(riders, ends, strict=True)]
+            now = [
+                max(r.steps, self.course.whole_steps(r.batch_size, share * e))
+                for r, e in zip(riders, ends, strict=True)
+            ]
             ride(riders, now, self.check)
 
     def _climb(self, wanted: Sequence[tuple[int, float]], seconds: float) -> None:
@@ -198,7 +204,7 @@ class Race:
         """Return the batch sizes and learning rates next to one."""
         sizes = [other for other in (2 * size, size // 2) if LEAST <= other <= self.course.largest]
         found = [(other, self.scaled(rate, size, other)) for other in sizes]
-        return found if self.rates is not None else [*found, (size, 2 * rate), (size, rate / 2)]
+        return found if self.rates is not None else [(size, 2 * rate), (size, rate / 2), *found]
 
     def _legs(self, unit: float, over: Callable[[], bool]) -> None:
         """Let the best go on, fewer and longer."""
