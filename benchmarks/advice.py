@@ -11,8 +11,8 @@ Fixed before any grid was run, for each data set and a network of 64 and 64 ReLU
 - Time: steps to the target, the median of seeds, times the seconds of a step, which are measured alone, in `fit`, in
   rounds over all batch sizes. Looks at the validation loss are not counted, for nobody.
 - The best cell and both defaults run again with 8 seeds that nothing was chosen by.
-- `advise` is told the target and the validation rows and runs with 5 seeds of its own; what it recommends is trained with 4 fresh
-  seeds each. Its cost is wall clock, after kernels are loaded.
+- `advise` is told the target and the validation rows and runs with 5 seeds of its own; what it recommends is trained
+  with 4 fresh seeds each. Its cost is wall clock, after kernels are loaded.
 
 Pre-registered: the advice holds if the median regret over data sets is at most 1.25 and the median of
 (time + probe / 3) / (time of the default) is below 1 for both defaults. Everything else refutes it.
@@ -67,13 +67,15 @@ def steps_a_look(task: Task, size: int) -> int:
     return max(1, round(len(task.x) / size / LOOKS))
 
 
-def losses(task: Task, size: int, rates: Sequence[float], chosen: Sequence[int], steps: float, goal: float) -> Any:
-    """Train until the goal or the number of steps; return the validation losses of each rate and seed, rates first."""
+def losses(
+    task: Task, size: int, rates: Sequence[float], chosen: Sequence[int], steps: float, goal: float | None
+) -> Any:
+    """Train until the goal, if there is one, or the number of steps; return the validation losses of each rate and seed, rates first."""
     each = steps_a_look(task, size)
     runs = fit_many(
         network(task, 0), task.x, task.y, learning_rates=rates, seeds=chosen, batch_size=min(size, len(task.x)),
         epochs=max(1, math.ceil(steps / each)), steps_per_epoch=each, validation_data=task.validation_data,
-        validation_batch_size=4096, until={"val_loss": goal}, verbose=0,
+        validation_batch_size=4096, until=None if goal is None else {"val_loss": goal}, verbose=0,
     )  # fmt: skip
     return [run.history.history.get("val_loss", []) for run in runs]
 
@@ -110,7 +112,7 @@ def find_target(task: Task) -> dict[str, Any]:
     """Return the target, and the loss of untrained networks."""
     untrained = [network(task, s).evaluate(*task.validation_data, verbose=0) for s in seeds("target")]
     steps = EPOCHS * PART * len(task.x) / 32
-    found = [min(run) for run in losses(task, 32, [1e-3], seeds("target"), steps, -math.inf)]
+    found = [min(run) for run in losses(task, 32, [1e-3], seeds("target"), steps, None)]
     start, end = float(np.median(untrained)), float(np.median(found))
     return {"target": end + SLACK * (start - end), "untrained": start, "default": end}
 

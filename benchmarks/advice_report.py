@@ -73,10 +73,10 @@ def summary(folder: Path, kind: str) -> str:
     found = [finding for path in sorted(folder.glob("*.json")) if (finding := read(path)) is not None]
     lines = [f"# Advice on the {'development' if kind == 'dev' else 'held-out'} data sets", "", verdict(found), ""]
     lines += [
-        "Milliseconds to the target, medians over seeds; probes in milliseconds of wall clock. The last two columns are",
-        "(advised + probe / 3) / default: below 1 the advice pays off when training is repeated three times.",
+        "Milliseconds to the target, medians over seeds; probes in milliseconds of wall clock. The last two columns",
+        "are (advised + probe / 3) / default: below 1 the advice pays off when training is repeated three times.",
         "",
-        "| data | rows | target | grid's best | advised | probe | regret | failed | in interval | vs 32 | vs min(200, n) |",
+        "| data | rows | target | best of grid | advised | probe | regret | failed | in interval | vs 32 | vs 200 |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     lines += [_row(finding) for finding in found]
@@ -97,10 +97,11 @@ def verdict(found: list[Finding]) -> str:
         float(np.mean(values)) for values in zip(*((f.failures, f.covered) for f in found), strict=True)
     )
     return (
-        f"**{'Holds' if holds else 'Refuted'}**: median regret {regret:.2f} (at most {MOST_REGRET} allowed); with a third "
-        f"of the probe {against[0]:.2f} of the time of batch 32 and {against[1]:.2f} of that of min(200, n), both at 1e-3 "
-        f"(below 1 required; better on {wins[0]} and {wins[1]} of {len(found)} data sets). {100 * failures:.0f} % of the "
-        f"trainings as advised missed the target, {100 * covered:.0f} % were within the stated interval."
+        f"**{'Holds' if holds else 'Refuted'}**: median regret {regret:.2f} (at most {MOST_REGRET} allowed); with a "
+        f"third of the probe {against[0]:.2f} of the time of batch 32 and {against[1]:.2f} of that of min(200, n), "
+        f"both at 1e-3 (below 1 required; better on {wins[0]} and {wins[1]} of {len(found)} data sets). "
+        f"{100 * failures:.0f} % of the trainings as advised missed the target, {100 * covered:.0f} % were within the "
+        "stated interval."
     )
 
 

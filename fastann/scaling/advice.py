@@ -109,7 +109,7 @@ def critical_batch(steps: Mapping[int, float]) -> float:
     100.0
     """
     line = fit_line([1 / size for size in steps], list(steps.values()))
-    return line.b / line.a if line.a > 0 else math.inf
+    return line.b / line.a if line.a > 1e-6 * max(steps.values()) else math.inf
 
 
 def _seconds(interval: Interval) -> str:

@@ -179,13 +179,9 @@ class Race:
         ends = [self.course.whole_steps(r.batch_size, seconds / self.clock[r.batch_size]) for r in riders]
         pairs = list(zip(riders, ends, strict=True))
         share = max(0.4, min(rider.steps / end for rider, end in pairs))
-        while share < 1:
+        while share < 1 or any(not rider.looks and not rider.lost for rider in riders):
             share = min(1.0, share * _LOOK)
-            now = [
-                max(r.steps, self.course.whole_steps(r.batch_size, share * e))
-                for r, e in zip(riders, ends, strict=True)
-            ]
-            ride(riders, now, self.check)
+            ride(riders, [self.course.whole_steps(r.batch_size, share * end) for r, end in pairs], self.check)
 
     def _climb(self, wanted: Sequence[tuple[int, float]], seconds: float) -> None:
         """Race some, and neighbours of the best, until it is surrounded."""
