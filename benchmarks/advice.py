@@ -5,7 +5,7 @@
 Fixed before any grid was run, for each data set and a network of 64 and 64 ReLU units with Adam:
 
 - Target: the validation loss that the default training (batch 32, learning rate 1e-3) has seen after 80 % of 20 epochs,
-  the median of 5 seeds, made easier by 2 % of what training gained until there, so that most settings can reach it.
+  with the worst of 5 seeds, made easier by 2 % of what training gained until there, so that most settings can reach it.
 - Grid: batch sizes 16 to 1024 x learning rates 3.2e-4 to 3.2e-2 in steps of sqrt(10), 3 seeds each, the loss looked at
   every eighth of a pass, until the target or twice the seconds of the default training.
 - Time: steps to the target, the median of seeds, times the seconds of a step, which are measured alone, in `fit`, in
@@ -69,8 +69,8 @@ def steps_a_look(task: Task, size: int) -> int:
 
 def losses(
     task: Task, size: int, rates: Sequence[float], chosen: Sequence[int], steps: float, goal: float | None
-) -> Any:
-    """Train until the goal, if there is one, or the number of steps; return the validation losses of each rate and seed, rates first."""
+) -> list[list[float]]:
+    """Train until the goal, if there is one, or so many steps; return the validation losses, by rate and seed."""
     each = steps_a_look(task, size)
     runs = fit_many(
         network(task, 0), task.x, task.y, learning_rates=rates, seeds=chosen, batch_size=min(size, len(task.x)),
@@ -113,7 +113,7 @@ def find_target(task: Task) -> dict[str, Any]:
     untrained = [network(task, s).evaluate(*task.validation_data, verbose=0) for s in seeds("target")]
     steps = EPOCHS * PART * len(task.x) / 32
     found = [min(run) for run in losses(task, 32, [1e-3], seeds("target"), steps, None)]
-    start, end = float(np.median(untrained)), float(np.median(found))
+    start, end = float(np.median(untrained)), float(max(found))
     return {"target": end + SLACK * (start - end), "untrained": start, "default": end}
 
 

@@ -28,8 +28,8 @@ from fastann.scaling.noise import NoiseEstimate
 #: Batch size at which learning rates are searched first, and least rows of a batch.
 ANCHOR, LEAST = 64, 8
 
-#: Steps at the anchor: half a pass, in these bounds.
-_ANCHOR_STEPS = (30, 200)
+#: Steps at the anchor: a pass, in these bounds.
+_ANCHOR_STEPS = (40, 300)
 
 #: Seconds of the first leg, in passes at batch size 32; how much longer each later one is, and for how many.
 _FIRST, _LEGS, _LONGEST = 1.5, ((3.0, 3), (5.0, 2)), 25.0
@@ -119,12 +119,12 @@ class Race:
 
     def _anchored(self, anchor: int) -> Rider:
         """Compare learning rates at the anchor; return the best run."""
-        steps = min(max(_ANCHOR_STEPS[0], self.course.rows_of_pass // anchor // 2), _ANCHOR_STEPS[1])
+        steps = min(max(_ANCHOR_STEPS[0], self.course.rows_of_pass // anchor), _ANCHOR_STEPS[1])
         steps = self.course.whole_steps(anchor, steps)
         wanted = list(self.rates) if self.rates is not None else [self.base_rate * 10 ** (k / 2) for k in range(3)]
         for _ in range(6):
             new = [self.course.rider(anchor, rate) for rate in wanted]
-            for part in (0.6, 0.8, 1.0):
+            for part in (0.7, 0.85, 1.0):
                 ride(new, [self.course.whole_steps(anchor, part * steps)] * len(new), self.check)
             self.tried = sorted([*self.tried, *new], key=lambda rider: rider.rate)
             best = min(self.tried, key=lambda rider: rider.loss)
