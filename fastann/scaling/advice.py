@@ -44,7 +44,8 @@ class Advice:
             empty if neither was raced.
         target: loss on the rows held out.
         reached: whether the race saw the target.
-        seconds: expected until the target, evaluations left out, with an interval; NaN if it was not reached.
+        seconds: expected until the target, evaluations left out, with an interval: as the winner took, or, if it was
+            not there yet, where a straight line of log loss over log steps leads; NaN if it leads nowhere.
         b_crit: critical batch size with an interval, by steps to one loss in the race; else the noise scale.
         b_simple: the noise scale tr(Sigma) / |G|^2 at the anchor's weights; NaN where it was refused.
         b_hw: t0 / c, the batch size whose rows take as long as the rest of a step; infinite where rows cost nothing.
@@ -85,7 +86,11 @@ class Advice:
         low, high = self.batch_range
         checked = ", ".join(f"{rate:.3g} {outcome}" for rate, outcome in self.check.items()) or "no neighbour raced"
         goal = f"to a validation loss of {self.target:.4g}"
-        expected = f"expected {_seconds(self.seconds)} {goal}" if self.reached else f"the probe did not get {goal}"
+        expected = f"expected {_seconds(self.seconds)} {goal}"
+        if not self.reached:
+            expected = f"the probe did not get {goal}"
+            if math.isfinite(self.seconds.value):
+                expected += f", expected after {_seconds(self.seconds)}"
         hardware = f"B_hw {self.b_hw:.3g}" if math.isfinite(self.b_hw) else "a step as fast at every size"
         return (
             f"batch {low}-{high} (best {self.batch_size}), {self.optimizer} at learning rate {self.learning_rate:.3g} "

@@ -59,8 +59,8 @@ def advise(
     Args:
         model: compiled, with a constant learning rate.
         x, y, sample_weight: rows with targets, as for `fit`; 20 at least.
-        target: the loss on the validation rows to get to. Without one the race ends when the two best have trained for
-            about five passes over the data in batches of 32, and the target is the loss where the winner then is.
+        target: the loss on the validation rows to get to. Without one the race ends when the two best have trained as long as
+            two and a half passes over the data in batches of 32 would take, and the target is the loss where the winner then is.
         validation_data: (x, y) or (x, y, sample_weight); by default a fifth of the rows is held out. Of more than 4096
             rows so many are looked at.
         learning_rates: the only ones to try; by default those around the optimizer's own, as far as they help.
@@ -147,10 +147,11 @@ def _advice(race: Race, began: float) -> Advice:
     target = winner.loss if race.target is None else race.target
     runs = tuple(_run(race, rider, target) for rider in standings)
     line = fit_line(list(race.clock), list(race.clock.values()))
-    until = runs[0].seconds_to_target
-    if race.target is None:
-        until = runs[0].seconds
-    expected = UNKNOWN if until is None else Interval(until, until / SPREAD, until * SPREAD)
+    until = runs[0].seconds if race.target is None else runs[0].seconds_to_target
+    reached = until is not None
+    if until is None:
+        until = winner.steps_expected(target) * race.clock[winner.batch_size]
+    expected = Interval(until, until / SPREAD, until * (SPREAD if reached else SPREAD * SPREAD))
     assert race.noise is not None
     return Advice(
         batch_size=winner.batch_size,
@@ -158,8 +159,8 @@ def _advice(race: Race, began: float) -> Advice:
         rule="given" if race.rates is not None else "linear" if race.power == 1 else "sqrt",
         check=_check(race, winner),
         target=target,
-        reached=until is not None,
-        seconds=expected,
+        reached=reached,
+        seconds=expected if math.isfinite(until) else UNKNOWN,
         b_crit=_critical(standings, race.noise.scale),
         b_simple=race.noise.scale,
         b_hw=line.a / line.b if line.b > 0 else math.inf,

@@ -157,6 +157,23 @@ class Rider:
             before = (steps, loss)
         return math.inf
 
+    def steps_expected(self, goal: float) -> float:
+        """Return `steps_to`, or where the goal was not seen, what a straight line of log loss over log steps expects.
+
+        The line goes through the medians of the last three looks and of those about the middle of the steps. Infinite
+        where the loss does not fall, or is not positive.
+        """
+        seen = self.steps_to(goal)
+        if math.isfinite(seen) or self.lost or len(self.looks) < 4 or goal <= 0:
+            return seen
+        late = self.looks[-3:]
+        early = sorted(self.looks[:-3], key=lambda look: abs(look[0] - self.steps / 2))[:3]
+        (first, high), (last, low) = (np.median(np.array(part), axis=0).tolist() for part in (early, late))
+        if not 0 < low < high or first >= last:
+            return math.inf
+        exponent = math.log(low / goal) / math.log(high / low)
+        return float(last * (last / first) ** exponent) if exponent < 10 else math.inf
+
     def call(self, until: int) -> TrainCall:
         """Return the call that takes the next steps, at most to the end of a pass."""
         stretch = self._passes.take(until - self.steps)

@@ -5,8 +5,8 @@
    times t(B) = t0 + c B the theory proposes B* = sqrt(B_crit t0 / c), with the learning rate that the rule gives there.
 3. The proposal races twice and half the batch, with the rate scaled, for equal seconds. The leader is checked against
    its neighbours (half and twice the rate, half and twice the batch), and so on as far as the number of runs allows.
-4. The best few go on, fewer and longer, until one of them is at the target or the time is over (successive halving;
-   Jamieson & Talwalkar 2016, arXiv:1502.07943).
+4. The best two go on until one of them is at the target, or for as long as six passes in batches of 32 take
+   (successive halving; Jamieson & Talwalkar 2016, arXiv:1502.07943): a probe is to cost less than a training.
 
 A step time is that of calls made alone, which are part of the training of the size's first run.
 """
@@ -29,13 +29,13 @@ from fastann.scaling.noise import NoiseEstimate
 ANCHOR, LEAST = 64, 8
 
 #: Steps at the anchor: a pass, in these bounds.
-_ANCHOR_STEPS = (40, 300)
+_ANCHOR_STEPS = (40, 200)
 
-#: Seconds of the first leg, in passes at batch size 32; how much longer each later one is, and for how many.
-_FIRST, _LEGS, _LONGEST = 1.5, ((3.0, 3), (5.0, 2)), 25.0
+#: Seconds of the first leg in passes at batch size 32; of later ones, and for how many runs; the longest with a target.
+_FIRST, _LEGS, _LONGEST = 1.0, ((2.5, 2),), 6.0
 
 #: Most runs that the climb makes, and how much longer a run is when it is looked at again.
-_MOST_RUNS, _LOOK = 8, 1.25
+_MOST_RUNS, _LOOK = 7, 1.25
 
 #: Most that is made of a noise scale: beyond it the signal is hardly told from 0.
 _MOST_NOISE = 1024.0
