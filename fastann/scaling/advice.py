@@ -19,7 +19,7 @@ class ProbeRun:
         batch_size, learning_rate: what it ran with.
         steps: updates made.
         seconds: that so many steps of this size take alone.
-        loss: on the rows held out, the median of the last three looks; infinite if it was not finite.
+        loss: the lowest seen on the rows held out; infinite if it was not finite.
         seconds_to_target: of training; None where the target was not seen.
     """
 

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 #: Seconds of a probe that is not told otherwise.
 SECONDS = 10.0
 
-#: By this factor, up and down, times to a target differ between seeds: of trainings on the development data sets of
-#: benchmarks/advice.py nine in ten lie within.
+#: Half the width of the interval of seconds to a target, as a factor. Of two trainings that differ in the seed alone
+#: nineteen in twenty were within 1.44 on the development data of benchmarks/advice.py; the rest is for the step time.
 SPREAD = 1.6
 
 
@@ -59,10 +59,11 @@ def advise(
     Args:
         model: compiled, with a constant learning rate.
         x, y, sample_weight: rows with targets, as for `fit`; 20 at least.
-        target: the loss on the validation rows to get to. Without one the race ends when the two best have trained as long as
-            two and a half passes over the data in batches of 32 would take, and the target is the loss where the winner then is.
-        validation_data: (x, y) or (x, y, sample_weight); by default a fifth of the rows is held out. Of more than 4096
-            rows so many are looked at.
+        target: the loss on the validation rows to get to. Without one the race ends when the two best have trained as
+            long as two and a half passes in batches of 32 would take, and the target is the loss where the winner then
+            is.
+        validation_data: (x, y) or (x, y, sample_weight); by default a fifth of the rows is held out. If there are more
+            than 4096, so many are looked at.
         learning_rates: the only ones to try; by default those around the optimizer's own, as far as they help.
         seconds: budget. When it is spent, no further trainings begin or are prolonged, and those under way decide;
             a probe needs a certain least: on JAX the compilation for each batch size.

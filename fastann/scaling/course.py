@@ -139,8 +139,8 @@ class Rider:
 
     @property
     def loss(self) -> float:
-        """The median of the last three looks; infinite before the first and where the run is lost."""
-        return float(np.median([loss for _, loss in self.looks[-3:]])) if self.looks and not self.lost else math.inf
+        """The lowest seen, as a target is met once; infinite before the first look and where the run is lost."""
+        return min(loss for _, loss in self.looks) if self.looks and not self.lost else math.inf
 
     def steps_to(self, goal: float) -> float:
         """Return the steps after which the loss was at the goal, between looks on a straight line; infinite if never.
