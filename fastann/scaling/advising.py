@@ -78,7 +78,7 @@ def advise(
     >>> x = np.random.default_rng(0).normal(size=(300, 3))
     >>> model = Sequential([Dense(1, input_shape=(3,))], seed=1)
     >>> model.compile("adam", "mse", backend="numba")
-    >>> advice = advise(model, x, x @ [1.0, -2.0, 0.5], target=0.5, seconds=2)
+    >>> advice = advise(model, x, x @ [1.0, -2.0, 0.5], target=3.0, seconds=2)
     >>> advice.reached, advice.batch_range == (advice.batch_size // 2, 2 * advice.batch_size)
     (True, True)
     """

@@ -5,7 +5,7 @@
    times t(B) = t0 + c B the theory proposes B* = sqrt(B_crit t0 / c), with the learning rate that the rule gives there.
 3. The proposal races twice and half the batch, with the rate scaled, for equal seconds. The leader is checked against
    its neighbours (half and twice the rate, half and twice the batch), and so on as far as the number of runs allows.
-4. The best two go on until one of them is at the target, or for as long as six passes in batches of 32 take
+4. The best two go on until one of them is at the target, or for as long as three passes in batches of 32 take
    (successive halving; Jamieson & Talwalkar 2016, arXiv:1502.07943): a probe is to cost less than a training.
 
 A step time is that of calls made alone, which are part of the training of the size's first run.
@@ -32,7 +32,7 @@ ANCHOR, LEAST = 64, 8
 _ANCHOR_STEPS = (40, 200)
 
 #: Seconds of the first leg in passes at batch size 32; of later ones, and for how many runs; the longest with a target.
-_FIRST, _LEGS, _LONGEST = 1.0, ((2.5, 2),), 6.0
+_FIRST, _LEGS, _LONGEST = 1.0, ((2.5, 2),), 3.0
 
 #: Most runs that the climb makes, and how much longer a run is when it is looked at again.
 _MOST_RUNS, _LOOK = 7, 1.25
