@@ -172,10 +172,14 @@ class Race:
             )
 
     def _go(self, riders: Sequence[Rider], seconds: float) -> None:
-        """Let runs train until each has had so many seconds of steps, looking at them on the way."""
+        """Let runs train until each has had so many seconds of steps, looking at them on the way.
+
+        Nobody trains longer than the soonest at the target so far took: whoever is not there by then is slower.
+        """
         for rider in riders:
             if rider.batch_size not in self.clock:
                 self._time(rider)
+        seconds = min([seconds, *(self.seconds_to_target(rider) for rider in self.riders)])
         ends = [self.course.whole_steps(r.batch_size, seconds / self.clock[r.batch_size]) for r in riders]
         pairs = list(zip(riders, ends, strict=True))
         share = max(0.4, min(rider.steps / end for rider, end in pairs))
