@@ -79,10 +79,11 @@ def summary(folder: Path, kind: str) -> str:
     lines = [f"# Advice on the {'development' if kind == 'dev' else 'held-out'} data sets", "", verdict(found), ""]
     lines += [
         "Milliseconds to the target, medians over seeds; probes in milliseconds of wall clock. vs 32 and vs 200",
-        "are (advised + probe / 3) / default: below 1 the advice pays off when training is repeated three times; the last",
-        "column is the number of trainings from which on it does, against batch 32.",
+        "are (advised + probe / 3) / default: below 1 the advice pays off when training is repeated three times; the",
+        "last column is the number of trainings from which on it does, against batch 32.",
         "",
-        "| data | rows | target | best of grid | advised | probe | regret | failed | in interval | vs 32 | vs 200 | pays after |",
+        "| data | rows | target | best of grid | advised | probe | regret | failed | in interval "
+        "| vs 32 | vs 200 | pays after |",
         "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     lines += [_row(finding) for finding in found]
