@@ -105,7 +105,7 @@ def test_parts_small_arrays_and_memory_maps_are_not_kept(tmp_path: Path) -> None
 
 def test_on_another_device_arrays_that_are_read_only_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(placing.jax, "default_backend", lambda: "gpu")
-    rows = np.ones((ROWS, 4), np.float32)
+    rows = lying(16)  # so that this CPU, which plays a GPU, shares no memory with it
     assert placing.place(rows) is not placing.place(rows)
     rows.flags.writeable = False
     first = placing.place(rows)
