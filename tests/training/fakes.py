@@ -63,7 +63,11 @@ class FakeExecutor:
         state.alive = False
         w = state.params.copy()
         order = np.arange(len(data.x)) if steps.order is None else steps.order
-        batches = [order[i : i + steps.batch_size] for i in range(0, len(order), steps.batch_size)]
+        batches = [
+            a_pass[i : i + steps.batch_size]
+            for a_pass in _passes(order, steps.pass_rows)
+            for i in range(0, len(a_pass), steps.batch_size)
+        ]
         assert len(steps.coefficients) == len(batches)
         self.calls.append(("train", len(batches), None if steps.order is None else order.copy(), steps))
         record, completed = _Recorder(self.program), 0
@@ -114,8 +118,14 @@ class FakeExecutor:
 
     @property
     def orders(self) -> list[Any]:
-        """Order given to each call of `train`."""
-        return [call[2] for call in self.calls if call[0] == "train"]
+        """Order of each call of `train`, and of each pass where a call is of several."""
+        trained = [(order, steps) for name, _, order, steps in (c for c in self.calls if c[0] == "train")]
+        return [part for order, steps in trained for part in _passes(order, steps.pass_rows)]
+
+
+def _passes(order: Any, rows: int | None) -> list[Any]:
+    """Cut an order of several passes, of `rows` rows each, into them."""
+    return [order] if rows is None else [order[i : i + rows] for i in range(0, len(order), rows)]
 
 
 class _Recorder:
