@@ -9,8 +9,9 @@ from fastann_kernels.program import Program
 #: Seconds a call should take at least, where calls are cheap, and about at most.
 SHORT, LONG = 0.1, 0.4
 
-#: Seconds a compiled epoch may take before it is cut, and the arithmetic of a slow machine, FLOP/s, to guess that.
-COMPILED_CALL, SLOWEST = 1.0, 3e10
+#: Seconds a compiled epoch may take before it is cut (a call moves the whole state), and the arithmetic of a slow
+#: machine, FLOP/s, to guess that.
+COMPILED_CALL, SLOWEST = 2.5, 3e10
 
 
 class Pace(Protocol):

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from fastann.training.pace import CompiledPace, GrowingPace, SingleSteps, make_pace, step_seconds
+from fastann.training.pace import COMPILED_CALL, CompiledPace, GrowingPace, SingleSteps, make_pace, step_seconds
 from tests.programs import Chain
 from tests.training.fakes import linear_program
+
+
+#: A hundred steps of it are as long as a call may be.
+STEP = COMPILED_CALL / 100
 
 
 def play(pace, epoch_steps, step_seconds, epochs=1, compile_seconds=0.0):
@@ -50,27 +54,27 @@ def test_short_epochs_are_one_call_and_do_not_make_calls_longer():
     assert pace.steps(1000) == 16
 
 
-def test_compiled_epochs_of_less_than_a_second_are_one_call():
+def test_short_compiled_epochs_are_one_call():
     assert play(CompiledPace(1000, 1e-4), 1000, 1e-4, epochs=3) == [[1000]] * 3
 
 
 def test_compiled_epochs_of_more_are_cut_into_one_power_of_two():
-    calls = play(CompiledPace(1000, 0.01), 1000, 0.01, epochs=3)
+    calls = play(CompiledPace(1000, STEP), 1000, STEP, epochs=3)
     assert calls == [[64] * 15 + [40]] * 3
 
 
 def test_a_wrong_guess_is_put_right_once_by_measuring_without_the_compile():
-    # a GPU: guessed 10 ms a step, takes 10 us
-    calls = play(CompiledPace(1000, 0.01), 1000, 1e-5, epochs=4, compile_seconds=3.0)
+    # a GPU: guessed 25 ms a step, takes 10 us
+    calls = play(CompiledPace(1000, STEP), 1000, 1e-5, epochs=4, compile_seconds=3.0)
     assert calls == [[64] * 15 + [40], [1000], [1000], [1000]]
-    # a busy machine: guessed 1 ms, takes 20 ms; the first epoch is its compile, the second one is measured
-    calls = play(CompiledPace(1000, 0.001), 1000, 0.02, epochs=4, compile_seconds=3.0)
+    # a busy machine: guessed 1 ms, takes 50 ms; the first epoch is its compile, the second one is measured
+    calls = play(CompiledPace(1000, 0.001), 1000, 2 * STEP, epochs=4, compile_seconds=3.0)
     assert calls[:2] == [[1000], [1000]]
     assert calls[2] == calls[3] == [32] * 31 + [8]
 
 
 def test_a_guess_that_is_nearly_right_is_kept():
-    assert play(CompiledPace(1000, 0.01), 1000, 0.005, epochs=3) == [[64] * 15 + [40]] * 3
+    assert play(CompiledPace(1000, STEP), 1000, STEP / 2, epochs=3) == [[64] * 15 + [40]] * 3
 
 
 def test_every_batch_means_every_batch():
