@@ -41,6 +41,10 @@ def lab(
     optimizer: Annotated[
         list[str] | None, typer.Option(help="sgd, nesterov, adam; repeatable.", show_default="all")
     ] = None,
+    rule: Annotated[
+        list[str] | None,
+        typer.Option(help="none, linear, sqrt, sde-sqrt, saturating; repeatable.", show_default="the first three"),
+    ] = None,
     batch: Annotated[
         list[int] | None, typer.Option(min=1, help="Batch size; repeatable.", show_default="powers of two")
     ] = None,
@@ -59,6 +63,7 @@ def lab(
     preset = design_for(
         data, seeds=seeds, base_batch=base_batch, epochs=epochs, target=target, backend=backend,
         optimizers=tuple(dict.fromkeys(optimizer)) if optimizer else None,
+        rules=tuple(dict.fromkeys(rule)) if rule else None,
         batch_sizes=tuple(sorted(set(batch))) if batch else None,
     )  # fmt: skip
     limit = preset.minutes if minutes is None else minutes

@@ -7,8 +7,11 @@ import os
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from fastann.schedules import RULES
+
 OPTIMIZERS = ("sgd", "nesterov", "adam")
-RULES = ("none", "linear", "sqrt")
+#: Rules that are compared unless a design says otherwise; others of `fastann.schedules.RULES` may be.
+DEFAULT_RULES = ("none", "linear", "sqrt")
 BUDGETS = ("epochs", "steps", "target")
 
 #: Share by which a rule's loss may exceed that of the retuned rate and still count as good.
@@ -27,7 +30,9 @@ class Design:
         optimizers: of `OPTIMIZERS`; "nesterov" is SGD with Nesterov's momentum 0.9.
         batch_sizes: increasing; none for powers of two, or of four, up to all rows to train on.
         base_batch: where each rule is anchored: its learning rate is tuned there once.
-        rules: of `RULES`; every one is compared with a rate tuned anew for the batch size.
+        rules: of `fastann.scaling.RULES`; every one is compared with a rate tuned anew for the batch size. "sde-sqrt"
+            is compared for Adam alone, at batch sizes for which it is meant; "saturating" takes the noise scale that
+            was measured at the base batch.
         warmup_epochs: of a gradual warm-up from the base rate (Goyal et al. 2017); 0 to do without.
         epochs: the budget of equal epochs.
         step_epochs: the budget of equal steps is what the base batch takes for so many epochs; None for `epochs`.
@@ -47,7 +52,7 @@ class Design:
     optimizers: tuple[str, ...] = OPTIMIZERS
     batch_sizes: tuple[int, ...] = ()
     base_batch: int = 32
-    rules: tuple[str, ...] = RULES
+    rules: tuple[str, ...] = DEFAULT_RULES
     warmup_epochs: int = 3
     epochs: int = 16
     step_epochs: float | None = None

@@ -26,7 +26,7 @@ class Lookup:
         self.sizes: list[int] = self.data["batch_sizes"]
         self.targets: list[float] = (store.fact("targets") or {"losses": []})["losses"]
         self._search: dict[int, dict[float, list[Run]]] = defaultdict(lambda: defaultdict(list))
-        self._runs: dict[tuple[int, float, int, int], Run] = {}
+        self._runs: dict[tuple[int, float, int, int | None, int], Run] = {}
         self.noise: list[Run] = []
         for run in store.runs.values():
             if run["trial"]["optimizer"] == optimizer:
@@ -38,9 +38,10 @@ class Lookup:
         trial = run["trial"]
         size = trial["batch_size"]
         if trial["noise"]:
-            self.noise.append(run)
+            if trial["seed"] < TUNING:
+                self.noise.append(run)
         elif trial["seed"] < TUNING:
-            self._runs[size, trial["learning_rate"], trial["warmup_steps"], trial["seed"]] = run
+            self._runs[_place(trial, trial["seed"])] = run
         elif trial["warmup_steps"] == 0 and trial["steps"] == self.longest(size):
             self._search[size][trial["learning_rate"]].append(run)
 
@@ -62,12 +63,11 @@ class Lookup:
         return self.store.design.seeds
 
     def _find(self, arm: Mapping[str, Any], seed: int) -> Run | None:
-        return self._runs.get((arm["batch_size"], arm["learning_rate"], arm["warmup_steps"], seed))
+        return self._runs.get(_place(arm, seed))
 
     def of(self, size: int, arm: str) -> list[Run]:
         """Return the runs of an arm, one a complete seed."""
-        return [self._runs[size, a["learning_rate"], a["warmup_steps"], seed]
-                for a in (self.arms[size, arm],) for seed in range(self.complete_seeds)]  # fmt: skip
+        return [self._runs[_place(self.arms[size, arm], seed)] for seed in range(self.complete_seeds)]
 
     def scores(self, size: int, arm: str, budget: str, target: float | None = None) -> Array:
         """Return what counts under a budget for each seed; by default until the middle target."""
@@ -85,3 +85,9 @@ class Lookup:
             rate: sorted(runs, key=lambda run: int(run["trial"]["seed"])) for rate, runs in self._search[size].items()
         }
         return {rate: by_rate[rate] for rate in sorted(by_rate) if len(by_rate[rate]) == seeds}
+
+
+def _place(entries: Mapping[str, Any], seed: int) -> tuple[int, float, int, int | None, int]:
+    """Return what tells the runs of arms apart, from the entries of an arm or a trial."""
+    warmup, scaled_from = entries["warmup_steps"], entries.get("scaled_from")
+    return entries["batch_size"], entries["learning_rate"], warmup, scaled_from, seed

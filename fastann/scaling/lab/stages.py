@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fastann.datasets import Dataset
+from fastann.scaling.lab.arms import arm_trial, arms_of, noise_on_the_way, rounded
 from fastann.scaling.lab.choosing import STEP, best_rate, log_scores, losses_of, score
 from fastann.scaling.lab.crossings import best_until
 from fastann.scaling.lab.design import BUDGETS, Design
@@ -148,8 +149,7 @@ class _Stages:
 
     def _compare(self) -> None:
         """Run every rule and the tuned rates on fresh seeds, seed by seed, so that a stop leaves whole seeds."""
-        arms = [arm for optimizer in self.design.optimizers for size in self.bench.sizes
-                for arm in self._arms(optimizer, size)]  # fmt: skip
+        arms = [arm for optimizer in self.design.optimizers for arm in self._arms(optimizer)]
         for arm in arms:
             match = {name: arm[name] for name in ("optimizer", "batch_size", "arm")}
             if self.store.fact("arm", **match) is None:
@@ -186,6 +186,19 @@ class _Stages:
         self.runner.run("noise scale", trials)
 
     # ---- pieces
+
+    def _arms(self, optimizer: str) -> list[dict[str, Any]]:
+        """Return what is compared, of all batch sizes."""
+        noise, arms = None, []
+        if "saturating" in self.design.rules:
+            trials = [self._trial(optimizer, self.bench.base_batch, self.anchor(optimizer), seed, noise=True)
+                      for seed in self._tuning_seeds()]  # fmt: skip
+            noise = noise_on_the_way(self.runner.run("noise scale of a rule", trials), self._middle_target())
+        for size in self.bench.sizes:
+            tuned = self.store.fact("tuned", optimizer=optimizer, batch_size=size)
+            assert tuned is not None
+            arms += arms_of(self.bench, optimizer, size, self.anchor(optimizer), tuned["rates"], noise)
+        return arms
 
     def anchor(self, optimizer: str) -> float:
         """Return the tuned learning rate of the base batch."""
@@ -237,41 +250,7 @@ class _Stages:
         fact = self.store.fact("targets")
         return float("nan") if fact is None else float(fact["losses"][1])
 
-    def _arms(self, optimizer: str, size: int) -> list[dict[str, Any]]:
-        """Return what is compared at a batch size: rules, without and with warm-up, and tuned rates."""
-        anchor, base = self.anchor(optimizer), self.bench.base_batch
-        tuned = self.store.fact("tuned", optimizer=optimizer, batch_size=size)
-        assert tuned is not None
-        plain = {rule: rounded(scaled_rate(anchor, base, size, rule)) for rule in self.design.rules}
-        plain |= {f"tuned:{budget}": tuned["rates"][budget] for budget in BUDGETS}
-        entry = {"optimizer": optimizer, "batch_size": size, "warmup_steps": 0, "warmup_from": 0.0}
-        arms = [{**entry, "arm": name, "learning_rate": rate} for name, rate in plain.items()]
-        if self.design.warmup_epochs and size > base:
-            steps = self.bench.epochs_in_steps(size, self.design.warmup_epochs)
-            warm = {**entry, "warmup_steps": steps, "warmup_from": anchor}
-            arms += [{**warm, "arm": f"{rule}+warmup", "learning_rate": plain[rule]}
-                     for rule in self.design.rules if rule != "none"]  # fmt: skip
-        return arms
-
 
 def limits_of(bench: Workbench, size: int) -> dict[str, float]:
     """Return the steps of the budgets of equal epochs and of equal steps at a batch size."""
     return {"epochs": bench.epochs_in_steps(size), "steps": bench.budget_steps}
-
-
-def arm_trial(arm: dict[str, Any], bench: Workbench, seed: int) -> Trial:
-    """Return the trial of an arm with a seed."""
-    size = arm["batch_size"]
-    return Trial(arm["optimizer"], size, arm["learning_rate"], bench.longest(size), seed, arm["warmup_steps"],
-                 arm["warmup_from"])  # fmt: skip
-
-
-def rounded(rate: float) -> float:
-    """Return a learning rate with four digits: equal rates are then equal numbers."""
-    return float(f"{rate:.4g}")
-
-
-def scaled_rate(base_rate: float, base_batch: int, batch_size: int, rule: str) -> float:
-    """Return the learning rate that a rule gives: with k = batch / base batch, 1, k or sqrt(k) times the base rate."""
-    ratio = batch_size / base_batch
-    return float(base_rate * {"none": 1.0, "linear": ratio, "sqrt": ratio**0.5}[rule])

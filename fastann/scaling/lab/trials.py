@@ -10,10 +10,9 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from fastann.scaling.lab.noise import noise_of
 from fastann.scaling.lab.workbench import MOST_LOOKED_AT, Workbench, make_optimizer
+from fastann.scaling.noise_scale import noise_scale
 from fastann.training.passes import Passes
 from fastann.training.preparing import with_targets
 from fastann.training.session import PlacedData, Session
@@ -37,6 +36,7 @@ class Trial:
         seed: of initial weights and order of rows: trials of one seed are paired.
         warmup_steps, warmup_from: of a straight line to the learning rate.
         noise: whether the gradient noise scale is measured on the way.
+        scaled_from: the batch size whose betas and epsilon Adam carries over by the rule "sde-sqrt"; None for Adam's.
     """
 
     optimizer: str
@@ -47,12 +47,17 @@ class Trial:
     warmup_steps: int = 0
     warmup_from: float = 0.0
     noise: bool = False
+    scaled_from: int | None = None
+
+    def settings(self) -> dict[str, Any]:
+        """Return the attributes, those that are None left out."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
     def key(self, bench: Workbench) -> str:
         """Return the hash of all that decides the run."""
         design = bench.design
         whole = {
-            **asdict(self), "data": bench.fingerprint, "rows": bench.rows, "hidden": list(design.hidden),
+            **self.settings(), "data": bench.fingerprint, "rows": bench.rows, "hidden": list(design.hidden),
             "epochs": design.epochs, "budget_steps": bench.budget_steps, "growth": design.growth,
             "backend": design.backend,
         }  # fmt: skip
@@ -82,7 +87,8 @@ def run_trial(trial: Trial, bench: Workbench) -> dict[str, Any]:
     """
     began = perf_counter()
     bench_looks = looks(bench, trial.batch_size, trial.steps)
-    optimizer = make_optimizer(trial.optimizer, trial.learning_rate, trial.warmup_steps, trial.warmup_from)
+    sizes = None if trial.scaled_from is None else (trial.scaled_from, trial.batch_size)
+    optimizer = make_optimizer(trial.optimizer, trial.learning_rate, trial.warmup_steps, trial.warmup_from, sizes)
     rail = _Rail(trial, bench, bench.model(optimizer, trial.seed))
     built = perf_counter() - began
     watched = set(bench_looks[:: max(1, len(bench_looks) // _NOISE_LOOKS)]) if trial.noise else set()
@@ -93,7 +99,7 @@ def run_trial(trial: Trial, bench: Workbench) -> dict[str, Any]:
         if step in watched:
             rail.measure_noise()
     return {
-        "trial": asdict(trial), "steps": bench_looks[: len(rail.training)], "validation_loss": rail.validation,
+        "trial": trial.settings(), "steps": bench_looks[: len(rail.training)], "validation_loss": rail.validation,
         "training_loss": rail.training, "score": rail.scores, "seconds": rail.seconds, "built_seconds": round(built, 5),
         "diverged_at": _diverged_at(bench_looks, rail.training), "noise": rail.noise,
     }  # fmt: skip
@@ -127,7 +133,7 @@ class _Rail:
         self._train = session.put(data.x, data.y)
         self._some = self._train if part.rows == data.rows else session.put(part.x, part.y)
         self._held = session.put(held.x, held.y)
-        self._arrays: tuple[NDArray[Any], NDArray[Any]] = (data.x, data.y)
+        self._model, self._parts = model, parts
         self._passes = Passes(session, data.rows, trial.batch_size, True)
         self._done, self._spent = 0, 0.0
         self.validation: list[float | None] = []
@@ -158,7 +164,8 @@ class _Rail:
 
     def measure_noise(self) -> None:
         """Add step, trace of the covariance of the gradients, and squared norm of their mean."""
-        self.noise.append((self._done, *noise_of(self._session, self._train, self._arrays)))
+        found = noise_scale(self._model, self._parts.x, self._parts.y)
+        self.noise.append((self._done, found.variance, found.signal))
 
     def _measure(self, data: PlacedData) -> tuple[float | None, float | None]:
         record = self._session.evaluate(data, data.rows)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 OPTIMIZER_WORDS = {"sgd": "SGD", "nesterov": "Nesterov momentum", "adam": "Adam"}
 BUDGET_WORDS = {"epochs": "equal epochs", "steps": "equal steps", "target": "until the target"}
-RULE_WORDS = {
+_RULES = {
     "none": "unchanged",
     "linear": "linear",
     "sqrt": "square root",
-    "linear+warmup": "linear, warm-up",
-    "sqrt+warmup": "square root, warm-up",
+    "sde-sqrt": "SDE square root",
+    "saturating": "saturating",
 }
+RULE_WORDS = _RULES | {f"{rule}+warmup": f"{words}, warm-up" for rule, words in _RULES.items() if rule != "none"}
 
 
 def percent(share: float) -> str:

@@ -15,6 +15,7 @@ from fastann.layers import Dense, Input
 from fastann.models import Sequential
 from fastann.optimizers import SGD, Adam, Optimizer
 from fastann.scaling.lab.design import Design
+from fastann.scaling.rules import scale_optimizer
 from fastann.schedules import LinearWarmup
 
 Array = NDArray[Any]
@@ -116,11 +117,17 @@ class Workbench:
         return Parts(inputs.apply(train.x), outputs.apply(y_train), inputs.apply(held.x), outputs.apply(y_held))
 
 
-def make_optimizer(name: str, rate: float, warmup_steps: int = 0, warmup_from: float = 0.0) -> Optimizer:
-    """Return one of `design.OPTIMIZERS` with a constant rate, or one that is reached by a gradual warm-up."""
+def make_optimizer(
+    name: str, rate: float, warmup_steps: int = 0, warmup_from: float = 0.0, sizes: tuple[int, int] | None = None
+) -> Optimizer:
+    """Return one of `design.OPTIMIZERS` with a constant rate, or one that is reached by a gradual warm-up.
+
+    With `sizes`, Adam's betas and epsilon are carried over from the first batch size to the second by "sde-sqrt".
+    """
     schedule: Any = LinearWarmup(rate, warmup_steps, warmup_from) if warmup_steps else rate
     if name == "adam":
-        return Adam(schedule)
+        adam = Adam() if sizes is None else scale_optimizer(Adam(), *sizes, "sde-sqrt")
+        return replace(adam, learning_rate=schedule)
     return SGD(schedule, momentum=0.9, nesterov=True) if name == "nesterov" else SGD(schedule)
 
 

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from fastann.cli.app import app
 from fastann.datasets.dataset import Dataset, make_dataset
 from fastann.scaling.lab import PRESETS, Design, design_for, run_lab
-from fastann.scaling.lab.stages import arm_trial, scaled_rate
+from fastann.scaling.lab.arms import arm_trial
 from fastann.scaling.lab.store import FILE, Store
 from fastann.scaling.lab.trials import Trial, looks, run_trial
 from fastann.scaling.lab.workbench import Workbench, make_optimizer
@@ -80,10 +80,6 @@ def test_data_in_a_folder_that_a_variable_names(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.delenv("FASTANN_DATA")
     with pytest.raises(ValueError, match="the variable is not set"):
         _ = PRESETS["fashion-mnist"].design.source
-
-
-def test_rules_by_hand() -> None:
-    assert [scaled_rate(0.1, 32, 128, rule) for rule in ("none", "linear", "sqrt")] == pytest.approx([0.1, 0.4, 0.2])
 
 
 # ---- data and trials

@@ -11,12 +11,14 @@ import pytest
 
 from fastann.scaling.lab import words
 from fastann.scaling.lab.analysis import find
+from fastann.scaling.lab.arms import rounded
 from fastann.scaling.lab.design import BUDGETS, Design
 from fastann.scaling.lab.findings import Findings
 from fastann.scaling.lab.pictures import PICTURES, rates
-from fastann.scaling.lab.stages import TUNING, rounded, scaled_rate
+from fastann.scaling.lab.stages import TUNING
 from fastann.scaling.lab.store import Store
 from fastann.scaling.lab.verdicts import Verdict, verdicts
+from fastann.schedules import scale_learning_rate
 
 B_CRIT, S_MIN, BEST = 90.0, 20.0, 0.8
 SIZES = [2**k for k in range(11)]
@@ -65,7 +67,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Findings:
     number = 0
     for size in SIZES:
         grid = [rounded(best_rate(size) * 10 ** (power / 4)) for power in range(-6, 7)]
-        arms = {rule: rounded(scaled_rate(anchor, BASE, size, rule)) for rule in DESIGN.rules}
+        arms = {rule: rounded(scale_learning_rate(anchor, BASE, size, rule)) for rule in DESIGN.rules}
         arms |= {f"tuned:{budget}": grid[6] for budget in BUDGETS}
         for name, rate in arms.items():
             store.add("arm", optimizer="sgd", batch_size=size, arm=name, learning_rate=rate, warmup_steps=0,
