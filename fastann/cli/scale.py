@@ -43,7 +43,7 @@ def lab(
     ] = None,
     rule: Annotated[
         list[str] | None,
-        typer.Option(help="none, linear, sqrt, sde-sqrt, saturating; repeatable.", show_default="the first three"),
+        typer.Option(help="none, linear, sqrt, sde-sqrt, saturating; repeatable.", show_default="all"),
     ] = None,
     batch: Annotated[
         list[int] | None, typer.Option(min=1, help="Batch size; repeatable.", show_default="powers of two")

@@ -114,12 +114,12 @@ class _Analysis:
             target, [estimate(float(m), d) for m, d in zip(middle, draws.T, strict=True)],
             [int(n) for n in np.isfinite(steps).sum(axis=0)], [len(steps)] * len(sizes), curve,
             estimate(curve.s_min, [f.s_min for f in fits]), estimate(curve.b_crit, [f.b_crit for f in fits]),
-            float(np.sqrt((rest**2).mean())), self._slope(middle, draws, small, 3),
-            self._slope(middle, draws, large, 2), small, large,
+            float(np.sqrt((rest**2).mean())), self._slope(middle, draws, small),
+            self._slope(middle, draws, large), small, large,
         )  # fmt: skip
 
-    def _slope(self, middle: Array, draws: Array, sizes: Sequence[int], least: int) -> Estimate | None:
-        if len(sizes) < least:
+    def _slope(self, middle: Array, draws: Array, sizes: Sequence[int]) -> Estimate | None:
+        if len(sizes) < 2:
             return None
         places = [self.look.sizes.index(size) for size in sizes]
         x = np.log(sizes)

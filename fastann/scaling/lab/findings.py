@@ -30,7 +30,7 @@ class Reach:
         s_min, b_crit: its numbers with intervals.
         residual: root mean square of log S about the curve.
         slope_small, slope_large: of log S against log B, where B <= B_crit / 4 and where B >= 2 B_crit; None where
-            fewer than three, or two, batch sizes lie there.
+            fewer than two batch sizes lie there.
         small, large: those batch sizes.
     """
 

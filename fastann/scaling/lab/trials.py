@@ -67,9 +67,9 @@ class Trial:
 def looks(bench: Workbench, batch_size: int, steps: int) -> list[int]:
     """Return the steps after which losses are measured.
 
-    They are 0, then even in the logarithm of the samples seen, and the ends of the budgets.
+    They are 0, then even in the logarithm of the samples seen, from 1/64 of an epoch on, and the ends of the budgets.
     """
-    rows = max(float(batch_size), 16.0)
+    rows = max(float(batch_size), bench.rows / 64)
     found = {0, steps, bench.budget_steps, bench.epochs_in_steps(batch_size)}
     while rows <= steps * batch_size:
         found.add(round(rows / batch_size))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, takewhile
 
 from fastann.scaling.lab.findings import MARGINS, Findings, OptimizerFindings
 from fastann.scaling.lab.fits import best_batch
@@ -31,6 +31,7 @@ def verdicts(findings: Findings) -> list[Verdict]:
         found += _rule_below(findings, one, "linear" if name != "adam" else "sqrt")
         found.append(_exponent(one))
     found += [_sqrt_against_linear(one) for one in findings.optimizers.values()]
+    found += [_furthest(findings, one) for one in findings.optimizers.values()]
     found += [_warmup(one) for one in findings.optimizers.values() if one.edges is not None]
     found += [_noise(findings, one) for one in findings.optimizers.values() if one.noise]
     found += _order(findings)
@@ -147,6 +148,29 @@ def _sqrt_against_linear(one: OptimizerFindings) -> Verdict:
     return Verdict(
         question, answer, f"Its loss at equal epochs against the linear rule's, over batch sizes: {'; '.join(parts)}."
     )
+
+
+def _furthest(findings: Findings, one: OptimizerFindings) -> Verdict:
+    """Which rule holds at every batch size from the base up to the largest one?"""
+    question = f"{OPTIMIZER_WORDS[one.name]}: which rule carries the base's learning rate furthest up?"
+    reached, parts = {}, []
+    for (budget, rule), comparison in one.comparisons.items():
+        words = zip(findings.batch_sizes, comparison.verdicts, strict=True)
+        above = [(size, word) for size, word in words if size > findings.base_batch and word]
+        if budget != "epochs" or not above:
+            continue
+        held = [size for size, _ in takewhile(lambda cell: cell[1] == "holds", above)]
+        failed = [f"{size}" for size, word in above if word == "fails"]
+        reached[rule] = held[-1] if held else 0
+        parts.append(f"{RULE_WORDS[rule]} {f'up to {held[-1]}' if held else 'not at the next size'}, "
+                     f"fails at {listed(failed)}")  # fmt: skip
+    if not reached:
+        return Verdict(question, UNKNOWN, "No batch size above the base was compared.")
+    furthest = max(reached.values())
+    best = [RULE_WORDS[rule] for rule, size in reached.items() if size == furthest]
+    answer = f"{'; '.join(best)} (to {furthest})" if furthest else UNKNOWN
+    text = "Shown to hold at equal epochs at every size above the base, within the margin: " + "; ".join(parts) + "."
+    return Verdict(question, answer, text)
 
 
 def _sentence(text: str) -> str:

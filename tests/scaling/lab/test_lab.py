@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from fastann.cli.app import app
 from fastann.datasets.dataset import Dataset, make_dataset
 from fastann.scaling.lab import PRESETS, Design, design_for, run_lab
-from fastann.scaling.lab.arms import arm_trial
+from fastann.scaling.lab.arms import arm_trial, noise_on_the_way
 from fastann.scaling.lab.store import FILE, Store
 from fastann.scaling.lab.trials import Trial, looks, run_trial
 from fastann.scaling.lab.workbench import Workbench, make_optimizer
@@ -50,7 +50,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_presets_are_designs() -> None:
     assert PRESETS["digits"].design.sizes(1024) == tuple(2**k for k in range(11))
     assert PRESETS["digits"].design.sizes(8192) == (4, 16, 32, 64, 256, 1024, 4096, 8192)
-    assert PRESETS["fashion-mnist"].design.sizes(8192) == (4, 16, 64, 256, 1024, 4096)
+    assert PRESETS["fashion-mnist"].design.sizes(8192) == (2, 8, 32, 128, 512, 2048)
     changed = design_for("my.csv", seeds=3, epochs=None)
     assert (changed.design.data, changed.design.seeds, changed.design.epochs) == ("my.csv", 3, 16)
     assert Design.from_json(json.loads(json.dumps(SMALL.as_json()))) == SMALL
@@ -151,6 +151,38 @@ def test_the_noise_scale_against_a_loop_over_rows(bench: Workbench) -> None:
     assert trace == pytest.approx(((np.array(singles) - mean) ** 2).sum(axis=1).mean(), rel=1e-4)
 
 
+def test_the_noise_scale_is_that_of_the_weights_on_the_way(bench: Workbench) -> None:
+    """Measuring it leaves the training as it is, and sees the weights that plain training gets to."""
+    run = run_trial(Trial("sgd", 32, 0.05, 8, seed=3, noise=True), bench)
+    assert run["validation_loss"] == run_trial(Trial("sgd", 32, 0.05, 8, seed=3), bench)["validation_loss"]
+    model = bench.model(make_optimizer("sgd", 0.05), 3)
+    model.fit(bench.parts.x, bench.parts.y, batch_size=32, epochs=2, verbose=0)
+    _, grads = model.loss_and_gradients(bench.parts.x, bench.parts.y)
+    step, _, square = run["noise"][-1]
+    assert step == 8
+    assert square == pytest.approx(sum(float((g**2).sum()) for g in grads), rel=1e-4)
+
+
+def test_the_sde_rule_has_betas_of_its_own(bench: Workbench) -> None:
+    """Malladi et al. 2022: kappa = 4 makes 1 - beta four times as large, epsilon half."""
+    optimizer = make_optimizer("adam", 0.02, sizes=(8, 32))
+    plain = make_optimizer("adam", 0.02)
+    assert (optimizer.learning_rate, optimizer.beta_1) == (0.02, pytest.approx(0.6))
+    assert optimizer.beta_2 == pytest.approx(1 - 4 * (1 - plain.beta_2))
+    assert optimizer.epsilon == pytest.approx(plain.epsilon / 2)
+    runs = [run_trial(Trial("adam", 32, 0.02, 4, seed=0, scaled_from=base), bench) for base in (None, 8)]
+    assert runs[0]["validation_loss"][-1] != runs[1]["validation_loss"][-1]
+
+
+def test_the_noise_scale_halfway_to_the_target() -> None:
+    """The target comes after 100 steps: the look at 10 counts; ratios of means, not means of ratios."""
+    losses = {"steps": [0, 10, 100, 200], "validation_loss": [2.0, 1.5, 1.0, 0.9], "trial": {"steps": 200}}
+    runs = [{**losses, "noise": [(0, 9.0, 1.0), (10, 6.0, 1.0), (100, 50.0, 1.0)]},
+            {**losses, "noise": [(0, 9.0, 1.0), (10, 10.0, 3.0), (100, 50.0, 1.0)]}]  # fmt: skip
+    assert noise_on_the_way(runs, 1.0) == pytest.approx(16 / 4)
+    assert noise_on_the_way([{**losses, "noise": [(0, 9.0, 1.0)]}], 1.0) is None
+
+
 def test_regression_has_no_accuracy() -> None:
     rng = np.random.default_rng(0)
     x = rng.normal(size=(100, 3))
@@ -166,8 +198,12 @@ def test_regression_has_no_accuracy() -> None:
 def test_a_lab_leaves_what_the_design_asks_for(finished: Path, bench: Workbench) -> None:
     store = Store(finished)
     names = {arm["arm"] for arm in store.facts("arm", optimizer="sgd", batch_size=32)}
-    assert names == {"none", "linear", "sqrt", "linear+warmup", "sqrt+warmup",
-                     "tuned:epochs", "tuned:steps", "tuned:target"}  # fmt: skip
+    tuned = {"tuned:epochs", "tuned:steps", "tuned:target"}
+    rules = {"linear", "sqrt", "saturating"}
+    assert names == {"none", *rules, *(f"{rule}+warmup" for rule in rules), *tuned}
+    of_adam = {arm["arm"] for arm in store.facts("arm", optimizer="adam", batch_size=32)}
+    assert of_adam == names | {"sde-sqrt", "sde-sqrt+warmup"}
+    assert not store.facts("arm", optimizer="adam", batch_size=128, arm="sde-sqrt")  # kappa (1 - beta_1) > 1
     anchor = store.fact("anchor", optimizer="sgd")["learning_rate"]
     linear = store.fact("arm", optimizer="sgd", batch_size=32, arm="linear+warmup")
     assert linear["learning_rate"] == pytest.approx(4 * anchor, rel=1e-3)

@@ -24,7 +24,8 @@ B_CRIT, S_MIN, BEST = 90.0, 20.0, 0.8
 SIZES = [2**k for k in range(11)]
 BASE, ROWS, EPOCHS = 16, 1024, 4
 STEPS = EPOCHS * ROWS // BASE
-DESIGN = Design("made-up", optimizers=("sgd",), base_batch=BASE, epochs=EPOCHS, seeds=6, tuning_seeds=4)
+DESIGN = Design("made-up", optimizers=("sgd",), base_batch=BASE, epochs=EPOCHS, seeds=6, tuning_seeds=4,
+                rules=("none", "linear", "sqrt", "saturating"))  # fmt: skip
 
 
 def best_rate(size: float) -> float:
@@ -67,7 +68,9 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Findings:
     number = 0
     for size in SIZES:
         grid = [rounded(best_rate(size) * 10 ** (power / 4)) for power in range(-6, 7)]
-        arms = {rule: rounded(scale_learning_rate(anchor, BASE, size, rule)) for rule in DESIGN.rules}
+        arms = {
+            rule: rounded(scale_learning_rate(anchor, BASE, size, rule, noise_scale=B_CRIT)) for rule in DESIGN.rules
+        }
         arms |= {f"tuned:{budget}": grid[6] for budget in BUDGETS}
         for name, rate in arms.items():
             store.add("arm", optimizer="sgd", batch_size=size, arm=name, learning_rate=rate, warmup_steps=0,
@@ -119,6 +122,12 @@ def test_the_linear_rule_holds_and_breaks_where_the_law_says(found: Findings) ->
     assert "last shown to hold before that at 32" in broken.sentence
     sqrt = answer(found, "square root do better")
     assert sqrt.answer.startswith("yes above")
+
+
+def test_the_rule_of_the_law_goes_furthest(found: Findings) -> None:
+    """The best rate is made to saturate, so this rule alone holds at every size."""
+    assert answer(found, "furthest up").answer == "saturating (to 1024)"
+    assert "linear up to 32, fails at 64" in answer(found, "furthest up").sentence
 
 
 def test_the_fastest_batch_comes_out(found: Findings) -> None:

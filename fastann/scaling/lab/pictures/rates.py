@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastann.plots.figure import COLOURS, LINES, MARKERS, new_figure, short_number
+from fastann.plots.figure import COLOURS, MARKERS, new_figure, short_number
 from fastann.plots.grid import new_grid
 from fastann.scaling.lab.findings import MARGINS
 from fastann.scaling.lab.pictures.axes import batch_axis, bottom_legend, log_axis, with_errors
@@ -64,7 +64,7 @@ def loss_map(findings: Findings) -> Figure:
     low, high = np.nanmin(everything), np.nanmax(everything)
     images = []
     for axes, found in zip(panels, findings.optimizers.values(), strict=True):
-        images.append(_map(axes, found, findings.batch_sizes, LogNorm(low, max(high, low * 1.01))))
+        images.append(_map(axes, found, findings, LogNorm(low, max(high, low * 1.01))))
     panels[0].set_ylabel("learning rate")
     bar = figure.colorbar(images[0], ax=panels, shrink=0.9, pad=0.01, label="validation loss")
     bar.ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
@@ -74,8 +74,8 @@ def loss_map(findings: Findings) -> Figure:
     return figure
 
 
-def _map(axes: Axes, found: OptimizerFindings, sizes: list[int], norm: Normalize) -> PathCollection:
-    heat = found.heat
+def _map(axes: Axes, found: OptimizerFindings, findings: Findings, norm: Normalize) -> PathCollection:
+    heat, sizes = found.heat, findings.batch_sizes
     x, y = np.log2(sizes), np.log10(heat.rates)
     cells = [(i, j) for i in range(len(y)) for j in range(len(x)) if np.isfinite(heat.loss[i, j])]
     across, up = np.array([x[j] for _, j in cells]), np.array([y[i] for i, _ in cells])
@@ -85,7 +85,7 @@ def _map(axes: Axes, found: OptimizerFindings, sizes: list[int], norm: Normalize
     axes.scatter(across[lost], up[lost], marker="x", color=COLOURS[1], s=22, linewidths=1.3, label="diverged")
     best = [y[int(np.nanargmin(heat.loss[:, j]))] for j in range(len(x))]
     axes.scatter(x, best, marker="o", facecolors="none", edgecolors="black", s=75, linewidths=1.2, label="lowest")
-    axes.plot(x, np.log10(found.anchor) + (x - np.log2(_base(found, sizes))) * np.log10(2), color="black",
+    axes.plot(x, np.log10(found.anchor) + (x - np.log2(findings.base_batch)) * np.log10(2), color="black",
               linestyle="--", linewidth=1, label="linear rule")  # fmt: skip
     axes.set_ylim(up.min() - 0.3, up.max() + 0.3)
     powers = range(int(np.floor(up.min())), int(np.ceil(up.max())) + 1)
@@ -94,12 +94,6 @@ def _map(axes: Axes, found: OptimizerFindings, sizes: list[int], norm: Normalize
     axes.set_xticks(x[::every], [f"{size:g}" for size in sizes[::every]])
     axes.set_xlabel("batch size (rows)")
     return image
-
-
-def _base(found: OptimizerFindings, sizes: list[int]) -> int:
-    """Return the base batch: the one without a comparison."""
-    words = next(iter(found.comparisons.values())).verdicts
-    return next((size for size, word in zip(sizes, words, strict=True) if not word), sizes[0])
 
 
 def rule_regrets(findings: Findings) -> Figure:
@@ -137,16 +131,21 @@ def regret_words(share: float) -> str:
 
 
 def _regrets(axes: Axes, found: OptimizerFindings, budget: str, sizes: Sequence[int]) -> None:
-    for place, (rule, words) in enumerate(RULE_WORDS.items()):
-        comparison = found.comparisons.get((budget, rule))
-        if comparison is None:
-            continue
-        known = [(size, r.estimate) for size, r in zip(sizes, comparison.regrets, strict=True) if r is not None]
+    """Draw each rule in its colour, with warm-up hollow and dashed; points of one size stand side by side."""
+    arms = [arm for arm in RULE_WORDS if (budget, arm) in found.comparisons]
+    plain = [arm for arm in RULE_WORDS if not arm.endswith("+warmup")]
+    for number, arm in enumerate(arms):
+        rule, warm = arm.removesuffix("+warmup"), arm.endswith("+warmup")
+        place = plain.index(rule)
+        known = [(size, r.estimate) for size, r in zip(sizes, found.comparisons[budget, arm].regrets, strict=True)
+                 if r is not None]  # fmt: skip
         values = np.array([estimate.value for _, estimate in known])
         errors = np.array([[e.value - e.low, e.high - e.value] for _, e in known]).T
-        axes.errorbar([size for size, _ in known], values, yerr=np.maximum(errors, 0), color=COLOURS[place],
-                      linestyle=LINES[place % len(LINES)], marker=MARKERS[place % len(MARKERS)], markersize=4,
-                      linewidth=1.4, elinewidth=0.9, capsize=2, label=words)  # fmt: skip
+        aside = 2 ** (0.5 * (number / max(1, len(arms) - 1) - 0.5))
+        axes.errorbar([size * aside for size, _ in known], values, yerr=np.maximum(errors, 0), color=COLOURS[place],
+                      linestyle="--" if warm else "-", marker=MARKERS[place % len(MARKERS)], markersize=3.8,
+                      markerfacecolor="white" if warm else COLOURS[place], linewidth=1.2, elinewidth=0.8, capsize=1.5,
+                      label=RULE_WORDS[arm])  # fmt: skip
     axes.axhspan(-MARGINS[budget], MARGINS[budget], color="0.5", alpha=0.2, linewidth=0, label="within the margin")
     axes.set_yscale("symlog", linthresh=0.05, linscale=0.6)
     axes.set_ylim(-0.6, 1200)
