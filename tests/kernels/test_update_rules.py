@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import numba
 import numpy as np
 import pytest
+from fastann_kernels.numba_backend import updates
 from fastann_kernels.program import UPDATES, UpdateRule
 
 from tests.comparisons import Comparison
@@ -94,3 +96,27 @@ def test_rules_in_single_precision_on_numba(own):
 def test_rules_in_single_precision_on_jax(own):
     pytest.importorskip("jax")
     compare("jax", own, (), "float32")
+
+
+DECAYING = {
+    "sgd": lambda w, g, m, v: updates.sgd(w, g, m, updates.MOMENTUM, 0.1, 0.9, 0.9),
+    "nesterov": lambda w, g, m, v: updates.sgd(w, g, m, updates.MOMENTUM | updates.NESTEROV, 0.1, 0.9, 0.9),
+    "adam": lambda w, g, m, v: updates.adam(w, g, m, v, 1e-3, 0.9, 0.999, 1e-7),
+    "amsgrad": lambda w, g, m, v: updates.amsgrad(w, g, m, v, v, 1e-3, 0.9, 0.999, 1e-7),
+    "nadam": lambda w, g, m, v: updates.nadam(w, g, m, v, 1e-3, 0.9, 0.999, 1e-7, 0.9, 0.1, 1.0),
+    "adamax": lambda w, g, m, v: updates.adamax(w, g, m, v, 1e-3, 0.9, 0.999, 1e-7),
+    "lion": lambda w, g, m, v: updates.lion(w, g, m, 1e-3, 0.9, 0.99),
+    "rmsprop": lambda w, g, m, v: updates.rmsprop(w, g, v, m, v, updates.MOMENTUM, 1e-3, 0.9, 0.9, 1e-7),
+}
+
+
+@pytest.mark.parametrize("rule", DECAYING)
+def test_momentum_without_gradients_becomes_zero(rule):
+    """Not a subnormal number, on which arithmetic is slow; a NaN stays."""
+    w, g, v = np.ones(3, np.float32), np.zeros(3, np.float32), np.ones(3, np.float32)
+    m = np.array([1e-30, -1e-32, np.nan], np.float32)
+    step = numba.njit(DECAYING[rule])  # kernels of the epoch loop can only be called by compiled code
+    for _ in range(1000):
+        step(w, g, m, v)
+    assert m[:2].tolist() == [0, 0]
+    assert np.isnan(m[2])

@@ -6,6 +6,7 @@ import io
 import json
 import math
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -90,14 +91,17 @@ def _render(findings: Findings, words: list[Verdict]) -> str:
 
 
 def _svg(figure: Figure, number: int) -> str:
-    """Return a figure as an SVG element whose ids differ from those of the other figures of the page."""
+    """Return a figure as an SVG element whose ids are those it refers to, and differ from other figures' of the page."""
     import matplotlib
 
     text = io.StringIO()
     with matplotlib.rc_context({"svg.hashsalt": f"lab-{number}"}):
         figure.savefig(text, format="svg", metadata={"Date": None})
     svg = text.getvalue()
-    return svg[svg.index("<svg") :]
+    svg = svg[svg.index("<svg") :]
+    needed = set(re.findall(r'(?:href="#|url\(#)([^")]+)', svg))
+    svg = re.sub(r' id="([^"]*)"', lambda found: f' id="p{number}-{found[1]}"' if found[1] in needed else "", svg)
+    return re.sub(r'(href="#|url\(#)', rf"\g<1>p{number}-", svg)
 
 
 def _summary(findings: Findings) -> str:

@@ -120,6 +120,8 @@ def _exponent(one: OptimizerFindings) -> Verdict:
     question = f"{OPTIMIZER_WORDS[one.name]}: how does the best learning rate grow with the batch?"
     if below is None:
         return Verdict(question, UNKNOWN, "Fewer than three batch sizes lie below the critical batch.")
+    if not _finite(below):
+        return Verdict(question, UNKNOWN, "One seed of the search gives no interval.")
     rules = [name for name, power in (("linear", 1.0), ("square root", 0.5), ("constant", 0.0))
              if below.low <= power <= below.high]  # fmt: skip
     fits = f"the interval holds {listed(rules)}" if rules else "none of 0, 1/2 and 1 lies in the interval"

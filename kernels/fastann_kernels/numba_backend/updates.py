@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from fastann_kernels.numba_backend.compiling import lean
+from fastann_kernels.numba_backend.compiling import inlined, lean
 from fastann_kernels.numba_backend.elementary import like
 from fastann_kernels.program import COMMON_COEFFICIENTS, UPDATES
 
@@ -26,6 +26,20 @@ CLIP_FLAGS = CLIPNORM | CLIPVALUE | GLOBAL_CLIPNORM
 
 _DECAY, _CLIPVALUE, _CLIPNORM, _GLOBAL_CLIPNORM, _EMA_MOMENTUM, _EMA_OVERWRITE = range(len(COMMON_COEFFICIENTS))
 _FIRST = len(COMMON_COEFFICIENTS)
+
+
+#: What decays below it is taken as 0.
+_LEAST = 1e-33
+
+
+@inlined
+def _settled(x, least):
+    """Return x, or 0 where |x| < least; NaN stays.
+
+    What is multiplied by 0.9 at each step, such as the momentum of a unit that no longer gets a gradient, ends among
+    the subnormal numbers and stays there, rounded up again and again; arithmetic on those takes ten times as long.
+    """
+    return x - x if abs(x) < least else x
 
 
 @lean
@@ -86,24 +100,24 @@ def clip(flags, coefficients, tensors, g):
 @lean
 def sgd(w, g, v, flags, lr, momentum, carried):
     """v <- carried v - lr g; w <- w + v, or w + momentum v - lr g (Nesterov), or w - lr g without momentum."""
-    lr, momentum, carried = like(w, lr), like(w, momentum), like(w, carried)
+    lr, momentum, carried, least = like(w, lr), like(w, momentum), like(w, carried), like(w, _LEAST)
     if not flags & MOMENTUM:
         for i in range(w.size):
             w[i] -= lr * g[i]
     elif flags & NESTEROV:
         for i in range(w.size):
-            v[i] = carried * v[i] - lr * g[i]
+            v[i] = _settled(carried * v[i] - lr * g[i], least)
             w[i] += momentum * v[i] - lr * g[i]
     else:
         for i in range(w.size):
-            v[i] = carried * v[i] - lr * g[i]
+            v[i] = _settled(carried * v[i] - lr * g[i], least)
             w[i] += v[i]
 
 
 @lean
 def rmsprop(w, g, v, buffer, average, flags, lr, rho, momentum, epsilon):
     """v <- rho v + (1 - rho) g^2; u = lr g / sqrt(v [- average^2] + eps); w <- w - u, or through a momentum buffer."""
-    lr, momentum, epsilon = like(w, lr), like(w, momentum), like(w, epsilon)
+    lr, momentum, epsilon, least = like(w, lr), like(w, momentum), like(w, epsilon), like(w, _LEAST)
     rest, rho = like(w, 1 - rho), like(w, rho)
     for i in range(w.size):
         v[i] = rho * v[i] + rest * g[i] * g[i]
@@ -113,7 +127,7 @@ def rmsprop(w, g, v, buffer, average, flags, lr, rho, momentum, epsilon):
             d -= average[i] * average[i]
         u = lr * g[i] / like(w, math.sqrt(d))
         if flags & MOMENTUM:
-            buffer[i] = momentum * buffer[i] + u
+            buffer[i] = _settled(momentum * buffer[i] + u, least)
             u = buffer[i]
         w[i] -= u
 
@@ -134,8 +148,9 @@ def adam(w, g, m, v, alpha, beta1, beta2, eps):
     Kingma & Ba 2015, the form before section 2.1: alpha holds both bias corrections.
     """
     alpha, rest1, rest2, eps = like(w, alpha), like(w, 1 - beta1), like(w, 1 - beta2), like(w, eps)
+    least = like(w, _LEAST)
     for i in range(w.size):
-        m[i] += rest1 * (g[i] - m[i])
+        m[i] = _settled(m[i] + rest1 * (g[i] - m[i]), least)
         v[i] += rest2 * (g[i] * g[i] - v[i])
         w[i] -= alpha * m[i] / (like(w, math.sqrt(v[i])) + eps)
 
@@ -144,8 +159,9 @@ def adam(w, g, m, v, alpha, beta1, beta2, eps):
 def amsgrad(w, g, m, v, v_hat, alpha, beta1, beta2, eps):
     """Adam with the largest v so far in place of v. Reddi, Kale & Kumar 2018, algorithm 2."""
     alpha, rest1, rest2, eps = like(w, alpha), like(w, 1 - beta1), like(w, 1 - beta2), like(w, eps)
+    least = like(w, _LEAST)
     for i in range(w.size):
-        m[i] += rest1 * (g[i] - m[i])
+        m[i] = _settled(m[i] + rest1 * (g[i] - m[i]), least)
         v[i] += rest2 * (g[i] * g[i] - v[i])
         v_hat[i] = v[i] if v[i] > v_hat[i] else v_hat[i]
         w[i] -= alpha * m[i] / (like(w, math.sqrt(v_hat[i])) + eps)
@@ -154,10 +170,10 @@ def amsgrad(w, g, m, v, v_hat, alpha, beta1, beta2, eps):
 @lean
 def nadam(w, g, m, v, lr, beta1, beta2, eps, m_scale, g_scale, v_scale):
     """Adam with Nesterov momentum: w <- w - lr (m_scale m + g_scale g) / (sqrt(v_scale v) + eps). Dozat 2016."""
-    rest1, rest2, eps = like(w, 1 - beta1), like(w, 1 - beta2), like(w, eps)
+    rest1, rest2, eps, least = like(w, 1 - beta1), like(w, 1 - beta2), like(w, eps), like(w, _LEAST)
     lr, m_scale, g_scale, v_scale = like(w, lr), like(w, m_scale), like(w, g_scale), like(w, v_scale)
     for i in range(w.size):
-        m[i] += rest1 * (g[i] - m[i])
+        m[i] = _settled(m[i] + rest1 * (g[i] - m[i]), least)
         v[i] += rest2 * (g[i] * g[i] - v[i])
         w[i] -= lr * (m_scale * m[i] + g_scale * g[i]) / (like(w, math.sqrt(v_scale * v[i])) + eps)
 
@@ -166,8 +182,9 @@ def nadam(w, g, m, v, lr, beta1, beta2, eps, m_scale, g_scale, v_scale):
 def adamax(w, g, m, u, alpha, beta1, beta2, eps):
     """m as Adam; u <- max(beta2 u, |g|); w <- w - alpha m / (u + eps). Kingma & Ba 2015, section 7.1."""
     alpha, rest1, beta2, eps = like(w, alpha), like(w, 1 - beta1), like(w, beta2), like(w, eps)
+    least = like(w, _LEAST)
     for i in range(w.size):
-        m[i] += rest1 * (g[i] - m[i])
+        m[i] = _settled(m[i] + rest1 * (g[i] - m[i]), least)
         old, new = beta2 * u[i], abs(g[i])
         u[i] = old if old > new else new
         w[i] -= alpha * m[i] / (u[i] + eps)
@@ -176,12 +193,12 @@ def adamax(w, g, m, u, alpha, beta1, beta2, eps):
 @lean
 def lion(w, g, m, lr, beta1, beta2):
     """w <- w - lr sign(beta1 m + (1 - beta1) g); m <- beta2 m + (1 - beta2) g. Chen et al. 2023."""
-    lr, zero = like(w, lr), like(w, 0)
+    lr, zero, least = like(w, lr), like(w, 0), like(w, _LEAST)
     rest1, rest2, beta1, beta2 = like(w, 1 - beta1), like(w, 1 - beta2), like(w, beta1), like(w, beta2)
     for i in range(w.size):
         c = beta1 * m[i] + rest1 * g[i]
         w[i] -= lr if c > zero else (-lr if c < zero else zero)
-        m[i] = beta2 * m[i] + rest2 * g[i]
+        m[i] = _settled(beta2 * m[i] + rest2 * g[i], least)
 
 
 @lean

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -281,6 +282,9 @@ def test_the_report_is_one_page(finished: Path, tmp_path: Path) -> None:
     text = page.read_text(encoding="utf-8")
     assert text.count("<svg") == 10
     assert "src=" not in text
+    ids = re.findall(r'\bid="([^"]*)"', text)
+    assert len(ids) == len(set(ids))
+    assert set(re.findall(r'(?:href="#|url\(#)([^")]+)', text)) <= set(ids)
     assert "nan" not in text.lower().split("what held and what did not")[1].split("<h2>pictures")[0]
     assert "SGD: did the linear rule hold" in text
     verdicts = json.loads((tmp_path / "verdicts.json").read_text())
