@@ -8,7 +8,6 @@ from fastann.training.pace import COMPILED_CALL, CompiledPace, GrowingPace, Sing
 from tests.programs import Chain
 from tests.training.fakes import linear_program
 
-
 #: A hundred steps of it are as long as a call may be.
 STEP = COMPILED_CALL / 100
 
