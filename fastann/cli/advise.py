@@ -27,7 +27,7 @@ def advise(
         float | None,
         typer.Option(help="Validation loss to get to.", show_default="what the probe gets to"),
     ] = None,
-    seconds: Annotated[float, typer.Option(help="Budget of the probe.")] = 10.0,
+    seconds: Annotated[float, typer.Option(help="After so many seconds of the probe nothing further begins.")] = 10.0,
     backend: Annotated[str, typer.Option(help="auto, numba or jax.")] = "auto",
     precision: Annotated[str, typer.Option(help="float32, float64, tensorfloat32 or bfloat16.")] = "float32",
     seed: Annotated[int, typer.Option(min=0, help="Decides split, first weights, order and dropout.")] = 0,
@@ -37,7 +37,7 @@ def advise(
     task: Annotated[str, typer.Option(help="auto, classification or regression.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
 ) -> None:
-    """Which batch size and learning rate get to the target soonest here, by a short race."""
+    """Which batch size and learning rate get to the target soonest here, by a short probe."""
     from fastann.datasets import load
     from fastann.scaling import advise as ask
 
@@ -55,7 +55,8 @@ def advise(
     if as_json:
         typer.echo(json.dumps(advice.to_dict(), indent=1))
         return
-    screen.print(_runs(advice))
+    if advice.evidence:
+        screen.print(_runs(advice))
     screen.print(str(advice), markup=False)
     screen.print(
         f"Try: fastann train {data} --hidden '{hidden}' --optimizer {optimizer} --batch-size {advice.batch_size} "
@@ -64,18 +65,17 @@ def advise(
 
 
 def _runs(advice: Advice) -> Table:
-    """Return a table with a line for each run of the race."""
+    """Return a table with a line for each run of the probe."""
     from rich import box
     from rich.table import Table
 
-    table = Table(title="The race, the best first", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("batch size", "learning rate", "us/step", "steps", "seconds", "loss", "s to target"):
+    table = Table(title="The probe, the best first", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("batch size", "learning rate", "us/step", "steps", "seconds", "loss"):
         table.add_column(name, justify="right")
     for run in advice.evidence:
         step = advice.step_seconds.get(run.batch_size, float("nan"))
-        soonest = "" if run.seconds_to_target is None else f"{run.seconds_to_target:.3g}"
         table.add_row(
             f"{run.batch_size}", f"{run.learning_rate:.3g}", f"{1e6 * step:.3g}", f"{run.steps:,}",
-            f"{run.seconds:.3g}", f"{run.loss:.4g}", soonest,
+            f"{run.seconds:.3g}", f"{run.loss:.4g}",
         )  # fmt: skip
     return table

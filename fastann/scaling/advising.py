@@ -9,12 +9,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from fastann.optimizers import SGD
-from fastann.scaling.advice import Advice, ProbeRun, critical_batch
+from fastann.scaling.advice import Advice, ProbeRun
 from fastann.scaling.course import Course, Rider
-from fastann.scaling.line import fit_line
 from fastann.scaling.noise import UNKNOWN, Interval
-from fastann.scaling.race import Race
+from fastann.scaling.race import RATIO, Race
 from fastann.spec import bounded
 from fastann.training.interrupt import Interrupt
 from fastann.training.loop import rows_to_validate
@@ -25,12 +26,14 @@ from fastann.training.weights import with_class_weights
 
 if TYPE_CHECKING:
     from fastann.models import Model
+    from fastann.optimizers import Optimizer
 
 #: Seconds of a probe that is not told otherwise.
 SECONDS = 10.0
 
-#: Half the width of the interval of seconds to a target, as a factor. Of two trainings that differ in the seed alone
-#: nineteen in twenty were within 1.44 on the development data of benchmarks/advice.py; the rest is for the step time.
+#: A factor that the interval of seconds to a target is wider by, on either side, than that of the extrapolation. Of two
+#: trainings that differ in the seed alone nineteen in twenty were within 1.44 on the development data of
+#: benchmarks/advice.py; the rest is for the step time.
 SPREAD = 1.6
 
 
@@ -45,28 +48,31 @@ def advise(
     learning_rates: Sequence[float] | None = None,
     seconds: float = SECONDS,
 ) -> Advice:
-    """Recommend a batch size and a learning rate by a race of short trainings; the model is not changed.
+    """Recommend a batch size and a learning rate by a short probe; the model is not changed.
 
-    Theory proposes: with S(B) = S_min (1 + B_crit / B) steps to a target, each of t(B) = t0 + c B seconds, the time is
-    least at B* = sqrt(B_crit t0 / c), and within an eighth of that from B* / 2 to 2 B*. B_crit is taken from the noise
-    scale of gradients after some training, t(B) from the cost model of the backend. The learning rate is searched at
-    batch size 64 and carried over by the square root of the batch size, for SGD in proportion to it.
+    Theory: with S(B) = S_min (1 + B_crit / B) steps to a target, each of t(B) = t0 + c B seconds, the time is least at
+    B* = sqrt(B_crit t0 / c), and within an eighth of that from B* / 2 to 2 B*. B_crit is taken from the noise scale of
+    gradients after some training, t(B) from the cost model of the backend and the steps of the probe.
 
-    The race decides: B* and neighbours (half and twice the batch or the rate) train for equal seconds, the best
-    go on for longer, and the first at the target wins. See `fastann.scaling.race` for the stages. All trainings begin
-    with the weights and the seed of the model and with the optimizer anew. What rows cost is measured along the way.
+    Learning rates are compared at batch size 64 on about half a pass, at least 64 steps, side by side; a proposal for
+    the batch size that is far from 64 is checked against it. See `fastann.scaling.race` for the stages. All trainings
+    begin with the weights and the seed of the model and with the optimizer anew.
+
+    The probe costs about as much as one or two passes over the rows. Where there are so few that 64 steps would be more
+    than two passes, no training is tried: the advice is then a rule, and says so.
 
     Args:
         model: compiled, with a constant learning rate.
         x, y, sample_weight: rows with targets, as for `fit`; 20 at least.
-        target: the loss on the validation rows to get to. Without one the race ends when the two best have trained as
-            long as two and a half passes in batches of 32 would take, and the target is the loss where the winner then
-            is.
+        target: the loss on the validation rows to get to. Without one, the loss where the probe's best run ended.
         validation_data: (x, y) or (x, y, sample_weight); by default a fifth of the rows is held out. If there are more
-            than 4096, so many are looked at.
-        learning_rates: the only ones to try; by default those around the optimizer's own, as far as they help.
-        seconds: budget. When it is spent, no further trainings begin or are prolonged, and those under way decide;
-            a probe needs a certain least: on JAX the compilation for each batch size.
+            than 1024, so many are looked at.
+        learning_rates: the only ones to try. By default 1, sqrt(10) and 10 times the optimizer's, which for Adam is
+            1e-3 to 1e-2: of rates from 3e-4 to 3e-2 the best at batch size 64 lay there on all development data of
+            benchmarks/advice.py. Around the rate of an optimizer that is not its default: from 1 / sqrt(10) to sqrt(10)
+            times it. More are tried if the best is at an end.
+        seconds: after so many nothing further begins; a probe needs a certain least: on JAX the compilation for each
+            batch size.
 
     Raises:
         ValueError, TypeError: the model is not compiled, the data do not fit or are not rows, the learning rate is a
@@ -75,10 +81,10 @@ def advise(
     >>> import numpy as np
     >>> from fastann import Sequential
     >>> from fastann.layers import Dense
-    >>> x = np.random.default_rng(0).normal(size=(300, 3))
+    >>> x = np.random.default_rng(0).normal(size=(3000, 3))
     >>> model = Sequential([Dense(1, input_shape=(3,))], seed=1)
     >>> model.compile("adam", "mse", backend="numba")
-    >>> advice = advise(model, x, x @ [1.0, -2.0, 0.5], target=3.0, seconds=2)
+    >>> advice = advise(model, x, x @ [1.0, -2.0, 0.5], target=5.0)
     >>> advice.reached, advice.batch_range == (advice.batch_size // 2, 2 * advice.batch_size)
     (True, True)
     """
@@ -135,41 +141,41 @@ def probe(
                 raise KeyboardInterrupt
 
         power = 1.0 if isinstance(session.optimizer, SGD) else 0.5
-        race = Race(Course(session, data, held), session.learning_rate, rates, power, target, limit, check)
+        rate = session.learning_rate
+        centre = RATIO * rate if has_default_rate(session.optimizer, rate) else rate
+        race = Race(Course(session, data, held), centre, rates, power, limit, check)
         race.run()
-    return _advice(race, began)
+    return _advice(race, target, began)
 
 
-def _advice(race: Race, began: float) -> Advice:
+def has_default_rate(optimizer: Optimizer | None, rate: float) -> bool:
+    """Return whether a learning rate is the default of the optimizer's class, and not the user's own."""
+    default = None if optimizer is None else type(optimizer)().learning_rate
+    return isinstance(default, float) and math.isclose(rate, default, rel_tol=1e-6)
+
+
+def _advice(race: Race, target: float | None, began: float) -> Advice:
     """Return what a race that was run says."""
-    session = race.course.start
-    standings = race.standings()
-    winner = standings[0]
-    target = winner.loss if race.target is None else race.target
-    runs = tuple(_run(race, rider, target) for rider in standings)
-    line = fit_line(list(race.clock), list(race.clock.values()))
-    until = runs[0].seconds if race.target is None else runs[0].seconds_to_target
-    reached = until is not None
-    if until is None:
-        until = winner.steps_expected(target) * race.clock[winner.batch_size]
-    expected = Interval(until, until / SPREAD, until * (SPREAD if reached else SPREAD * SPREAD))
+    session, best = race.course.start, race.best
+    goal, reached, expected = _expected(race, target)
     assert race.noise is not None
+    sizes = {race.batch_size, *(rider.batch_size for rider in race.riders)}
+    ranked = sorted(race.riders, key=lambda rider: (rider is not best, rider.loss))
     return Advice(
-        batch_size=winner.batch_size,
-        learning_rate=winner.rate,
+        batch_size=race.batch_size,
+        learning_rate=float(np.format_float_scientific(race.rate, 2)) if race.rates is None else race.rate,
         rule="given" if race.rates is not None else "linear" if race.power == 1 else "sqrt",
-        check=_check(race, winner),
-        target=target,
+        check=_check(race),
+        target=goal,
         reached=reached,
-        seconds=expected if math.isfinite(until) else UNKNOWN,
-        b_crit=_critical(standings, race.noise.scale),
-        b_simple=race.noise.scale,
-        b_hw=line.a / line.b if line.b > 0 else math.inf,
+        seconds=expected,
+        b_crit=race.noise.scale,
+        b_hw=race.line.a / race.line.b if race.line.b > 0 else math.inf,
         b_star=race.proposed,
-        t0=line.a,
-        c=line.b,
-        step_seconds=dict(sorted(race.clock.items())),
-        evidence=runs,
+        t0=race.line.a,
+        c=race.line.b,
+        step_seconds={size: race.step_seconds(size) for size in sorted(sizes)},
+        evidence=tuple(_run(race, rider) for rider in ranked),
         probe_seconds=time.perf_counter() - began,
         probe_samples=race.course.samples,
         backend=session.backend,
@@ -177,41 +183,30 @@ def _advice(race: Race, began: float) -> Advice:
     )
 
 
-def _run(race: Race, rider: Rider, target: float) -> ProbeRun:
-    second = race.clock.get(rider.batch_size, math.nan)
-    steps = rider.steps_to(target)
-    return ProbeRun(
-        rider.batch_size, rider.rate, rider.steps, rider.steps * second, rider.loss,
-        steps * second if math.isfinite(steps) else None,
-    )  # fmt: skip
+def _run(race: Race, rider: Rider) -> ProbeRun:
+    seconds = rider.steps * race.step_seconds(rider.batch_size)
+    return ProbeRun(rider.batch_size, rider.rate, rider.steps, seconds, rider.loss)
 
 
-def _check(race: Race, winner: Rider) -> dict[float, str]:
-    """Return what became of the rates next to the winner's at its batch size."""
-    near = [r for r in race.riders if r.batch_size == winner.batch_size and 0.4 < r.rate / winner.rate < 2.5]
+def _expected(race: Race, target: float | None) -> tuple[float, bool, Interval]:
+    """Return the target, whether the best run was there, and the seconds that it takes."""
+    best = race.best
+    if best is None:
+        return math.nan if target is None else target, False, UNKNOWN
+    second, seen = race.step_seconds(best.batch_size), best.look()
+    goal = seen if target is None else target
+    reached, first = seen <= goal, float(best.steps)
+    if target is not None:
+        first = min(first, best.steps_to(goal))
+    steps = Interval(first, first, first) if reached else best.steps_expected(goal)
+    return goal, reached, Interval(second * steps.value, second * steps.low / SPREAD, second * steps.high * SPREAD)
+
+
+def _check(race: Race) -> dict[float, str]:
+    """Return what became of the other rates at the batch size that the rate was found at."""
+    best = race.best
     return {
         rider.rate: "diverged" if rider.lost else "slower"
-        for rider in sorted(near, key=lambda r: r.rate)
-        if rider is not winner
+        for rider in race.riders
+        if best is not None and rider is not best and rider.batch_size == best.batch_size
     }
-
-
-def _critical(riders: Sequence[Rider], noise: Interval) -> Interval:
-    """Return B_crit by the fewest steps to one loss at each batch size, at several losses; the noise scale if too few.
-
-    The interval is the range over the losses: those that all sizes have seen, from the last one of the slowest up.
-    """
-    sizes = sorted({rider.batch_size for rider in riders if not rider.lost})
-    least = {b: min(loss for r in riders if r.batch_size == b and not r.lost for _, loss in r.looks) for b in sizes}
-    if len(sizes) < 3:
-        return noise
-    common = max(least.values())
-    found = []
-    for factor in (1.0, 1.03, 1.1):
-        steps = {b: min(r.steps_to(factor * common) for r in riders if r.batch_size == b) for b in sizes}
-        if all(math.isfinite(each) for each in steps.values()):
-            found.append(critical_batch(steps))
-    finite = [each for each in found if math.isfinite(each) and each > 0]
-    if not finite or math.isinf(found[0]) or found[0] == 0:
-        return noise
-    return Interval(found[0], min(finite), max(found))

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
-from fastann.scaling.advising import SECONDS, probe, twin_of
+from fastann.scaling.advising import SECONDS, has_default_rate, probe, twin_of
 from fastann.training.arguments import fit_arguments, verbosity
 from fastann.training.streams import is_stream
 
@@ -26,8 +25,8 @@ def take_advice(
 ) -> int:
     """Return the batch size that `advise` recommends, after setting the learning rate of the model if it is a default.
 
-    A learning rate other than the default of the optimizer's class is the user's own and is kept; then the race is one
-    of batch sizes at this rate.
+    A learning rate other than the default of the optimizer's class is the user's own and is kept; only the batch
+    size is advised then.
 
     Raises:
         ValueError, TypeError: as `advise`, or `wanted` is not "auto".
@@ -37,11 +36,8 @@ def take_advice(
     split = fit_arguments(validation_split=validation_split).validation_split
     shown = verbosity(verbose)
     twin = twin_of(model, x)
-    spec = twin.compile_spec.optimizer
-    assert spec is not None
-    default = type(spec)().learning_rate
     rate = float(twin.learning_rate)
-    own = isinstance(default, float) and not math.isclose(rate, default)
+    own = not has_default_rate(twin.compile_spec.optimizer, rate)
     held = None if is_stream(validation_data) else validation_data
     advice = probe(
         twin, x, y, sample_weight, class_weight, split, held, None, (rate,) if own else None, SECONDS

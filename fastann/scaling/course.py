@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import math
-import time
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 from fastann_kernels.backend import HostState
+from fastann_kernels.calibration import threads_of
 from fastann_kernels.per_example import separable
 from numpy.typing import NDArray
 
 from fastann.random import epoch_order
-from fastann.scaling.noise import NoiseEstimate, estimate_noise
+from fastann.scaling.noise import UNKNOWN, Interval, NoiseEstimate, estimate_noise
 from fastann.training.gradient_squares import PER_EXAMPLE, PIECES, TWO_BATCH, GradientSquares
 from fastann.training.passes import Passes, Stretch
 from fastann.training.session import PlacedData, Session
 from fastann.training.source import make_source
-from fastann.training.together import EvaluateCall, TrainCall, evaluate_together, train_together
+from fastann.training.together import TrainCall, train_together
 
 if TYPE_CHECKING:
     from fastann.training.data import Dataset
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 Order = NDArray[np.int64]
 
 #: Part of the rows that is held out where no others are given, and most rows that are looked at.
-_HELD_PART, _MOST_HELD = 0.2, 4096
+_HELD_PART, _MOST_HELD = 0.2, 1024
 
 #: Least rows to probe with.
 _LEAST_ROWS = 20
@@ -37,7 +38,15 @@ _LEAST_ROWS = 20
 _COMPILED_ROWS = 4096
 
 #: Batches, and rows of each, that the noise of gradients is measured with.
-_NOISE_BATCHES, _NOISE_ROWS = 16, 256
+_NOISE_BATCHES, _NOISE_ROWS = 16, 64
+
+#: Windows that the losses of a training are looked at in.
+_WINDOWS = 8
+
+#: What a training after a short probe is guessed by: exponent p of loss = a steps^-p, how much longer it is than the
+#: probe, a factor that the truth is within on either side, and the largest gain in log loss that is guessed at. On the
+#: development data of benchmarks/advice.py the losses fell with p from 0.04 to 0.17, for 4 to 12 times the steps.
+_EXPONENT, _LONGER, _UNSURE, _MOST_GAIN = 0.15, 8.0, 2.5, 1.0
 
 
 class Course:
@@ -51,7 +60,6 @@ class Course:
     Attributes:
         rows: of a pass.
         rows_of_pass: of a pass in `fit`, over all rows to train on.
-        held: the rows looked at.
         samples: trained on so far, by all riders.
         compiled: whether the backend compiles each length of a call.
     """
@@ -71,7 +79,7 @@ class Course:
         self.rows_of_pass = len(self._chosen)
         self.source = make_source(session, data)
         part = order[:count] if held is None else np.random.default_rng(0).permutation(held.rows)[:_MOST_HELD]
-        self.held = self._place(data if held is None else held, np.sort(part))
+        self._look_at = (data if held is None else held, np.sort(part))
         self.samples = 0
         self._draw = lru_cache(maxsize=8)(self._among)
 
@@ -85,8 +93,10 @@ class Course:
         """The session with the weights to start from."""
         return self._start
 
-    def _place(self, data: Dataset, part: Order) -> PlacedData:
-        """Give some of the rows to the backend, to look at."""
+    @cached_property
+    def held(self) -> PlacedData:
+        """The rows to look at, given to the backend."""
+        data, part = self._look_at
         assert data.y is not None
         weights = None if data.weights is None else np.ascontiguousarray(data.weights[part])
         x = replace(data, x=data.x[part]).matrix(self._start.dtype)
@@ -120,59 +130,68 @@ class Course:
 class Rider:
     """One training: a batch size, a learning rate, and what was seen of it.
 
+    In the first pass no row was seen before, so the loss of a batch before its update is an unbiased estimate of the
+    loss on new rows: it costs nothing, and trainings at one batch size are compared on the same rows.
+
     Attributes:
         batch_size, rate: as asked for.
-        steps: taken so far.
-        looks: (steps, loss on the rows held out).
+        losses: of each batch.
+        seconds: of a step, the least of all calls.
         lost: whether a loss was not finite, which ends it.
     """
 
     def __init__(self, course: Course, session: Session, passes: Passes, batch_size: int, rate: float) -> None:
         self.batch_size = batch_size
         self.rate = rate
-        self.steps = 0
-        self.looks: list[tuple[int, float]] = []
+        self.losses: list[float] = []
+        self.seconds = math.inf
         self.lost = False
         self.course = course
         self._session = session
         self._passes = passes
 
     @property
+    def steps(self) -> int:
+        """Updates made."""
+        return len(self.losses)
+
+    @property
     def loss(self) -> float:
-        """The lowest seen, as a target is met once; infinite before the first look and where the run is lost."""
-        return min(loss for _, loss in self.looks) if self.looks and not self.lost else math.inf
+        """The median over batches in the last half of the steps, so that no single batch decides; infinite if lost."""
+        return math.inf if self.lost or not self.losses else float(np.median(self.losses[self.steps // 2 :]))
+
+    def windows(self) -> list[tuple[float, float]]:
+        """Return (steps, median loss) of consecutive stretches of the training."""
+        parts = np.array_split(np.arange(self.steps), min(_WINDOWS, self.steps))
+        return [(float(part.mean()) + 1, float(np.median(np.array(self.losses)[part]))) for part in parts]
 
     def steps_to(self, goal: float) -> float:
-        """Return the steps after which the loss was at the goal, between looks on a straight line; infinite if never.
+        """Return the steps after which the loss was at the goal, between windows on a straight line; infinite if never.
 
         The straight line is one of the loss over the logarithm of steps.
         """
-        before: tuple[int, float] | None = None
-        for steps, loss in self.looks:
+        before: tuple[float, float] | None = None
+        for steps, loss in self.windows():
             if loss <= goal:
                 if before is None or before[1] == loss:
-                    return float(steps)
+                    return steps
                 part = (before[1] - goal) / (before[1] - loss)
                 return float(before[0] * (steps / before[0]) ** part)
             before = (steps, loss)
         return math.inf
 
-    def steps_expected(self, goal: float) -> float:
-        """Return `steps_to`, or where the goal was not seen, what a straight line of log loss over log steps expects.
+    def steps_expected(self, goal: float) -> Interval:
+        """Return a guess of the steps to a goal that was not seen; NaN for a goal out of reach.
 
-        The line goes through the medians of the last three looks and of those about the middle of the steps. Infinite
-        where the loss does not fall, or is not positive.
+        It is the geometric mean of two: a power law of the loss with the exponent `_EXPONENT` from the last half of the
+        steps on, and `_LONGER` times the steps up to there. The slope of so short a training told less.
         """
-        seen = self.steps_to(goal)
-        if math.isfinite(seen) or self.lost or len(self.looks) < 4 or goal <= 0:
-            return seen
-        late = self.looks[-3:]
-        early = sorted(self.looks[:-3], key=lambda look: abs(look[0] - self.steps / 2))[:3]
-        (first, high), (last, low) = (np.median(np.array(part), axis=0).tolist() for part in (early, late))
-        if not 0 < low < high or first >= last:
-            return math.inf
-        exponent = math.log(low / goal) / math.log(high / low)
-        return float(last * (last / first) ** exponent) if exponent < 10 else math.inf
+        gain = math.log(self.loss / goal) if goal > 0 and 0 < self.loss < math.inf else math.inf
+        if gain > _MOST_GAIN:
+            return UNKNOWN
+        # the median of the last half of the steps stands at their geometric middle
+        guess = self.steps / math.sqrt(2) * math.sqrt(_LONGER * math.exp(max(0.0, gain) / _EXPONENT))
+        return Interval(guess, guess / _UNSURE, guess * _UNSURE)
 
     def call(self, until: int) -> TrainCall:
         """Return the call that takes the next steps, at most to the end of a pass."""
@@ -180,20 +199,18 @@ class Rider:
         placed, order = self.course.source.stretch(stretch)
         return TrainCall(self._session, placed, order, self.batch_size, False, True)
 
-    def took(self, steps: int, completed: int) -> None:
-        """Count steps; those that met a loss that is not finite end the training."""
-        self.steps += completed
-        self.course.samples += min(steps * self.batch_size, self.course.rows)
-        self.lost = self.lost or completed < steps
+    def took(self, losses: Sequence[float], completed: int, seconds: float) -> None:
+        """Take down steps; those that met a loss that is not finite end the training."""
+        self.losses += losses
+        self.seconds = min(self.seconds, seconds / max(1, len(losses)))
+        self.course.samples += min(len(losses) * self.batch_size, self.course.rows)
+        self.lost = self.lost or completed < len(losses)
 
-    def time_call(self, steps: int) -> float:
-        """Return the seconds a step of one call alone, of so many steps or to the end of the pass."""
-        call = self.call(self.steps + steps)
-        began = time.perf_counter()
-        ((record, _),) = train_together([call])
-        took = time.perf_counter() - began
-        self.took(len(record.losses), record.completed)
-        return took / len(record.losses)
+    def look(self) -> float:
+        """Return the loss on the rows held out."""
+        held = self.course.held
+        record = self._session.evaluate(held, held.rows, False)
+        return float(np.average(record.losses, weights=record.rows))
 
     def noise(self) -> NoiseEstimate:
         """Estimate the noise of gradients at the weights as they are."""
@@ -213,31 +230,19 @@ class Rider:
             small = pieces.reshape(count, -1).mean(axis=1)
         return estimate_noise(GradientSquares(small, squares[:, 1], small_rows, size, course.rows, method))
 
-    def look_call(self) -> EvaluateCall:
-        """Return the call that evaluates on the rows held out."""
-        held = self.course.held
-        return EvaluateCall(self._session, held, held.rows, False)
 
+def ride(riders: Sequence[Rider], until: int, check: Callable[[], None], pieces: int = 1) -> None:
+    """Let trainings go on at the same time, each up to so many steps in so many calls.
 
-def ride(riders: Sequence[Rider], until: Sequence[int], check: Callable[[], None]) -> None:
-    """Let trainings go on at the same time, each up to a step of its own, and look at those that moved."""
-    while True:
+    There are as many at a time as there are threads, those behind first, so that no thread waits for long.
+    """
+    course = riders[0].course
+    # compiled backends would compile one more program for each set of trainings
+    most = 1 if course.compiled else threads_of(course.start.backend, os.environ)
+    ends = {rider: [rider.steps + (until - rider.steps) * (k + 1) // pieces for k in range(pieces)] for rider in riders}
+    while at := [rider for rider in riders if rider.steps < until and not rider.lost]:
         check()
-        at = [(rider, end) for rider, end in zip(riders, until, strict=True) if rider.steps < end and not rider.lost]
-        if not at:
-            break
-        calls = [rider.call(end) for rider, end in at]
-        # compiled backends would compile one more program for each set of trainings
-        groups = [[call] for call in calls] if at[0][0].course.compiled else [calls]
-        found = [entry for group in groups for entry in train_together(group)]
-        for (rider, _), (record, _seconds) in zip(at, found, strict=True):
-            rider.took(len(record.losses), record.completed)
-    alive = [rider for rider in riders if not rider.lost and (not rider.looks or rider.looks[-1][0] < rider.steps)]
-    if alive:
-        looks = [rider.look_call() for rider in alive]
-        sets = [[look] for look in looks] if alive[0].course.compiled else [looks]
-        records = [entry[0] for group in sets for entry in evaluate_together(group)]
-        for rider, record in zip(alive, records, strict=True):
-            loss = float(np.average(record.losses, weights=record.rows))
-            rider.lost = not math.isfinite(loss)
-            rider.looks.append((rider.steps, loss))
+        now = sorted(at, key=lambda rider: rider.steps)[:most]
+        calls = [rider.call(next(end for end in ends[rider] if end > rider.steps)) for rider in now]
+        for rider, (record, seconds) in zip(now, train_together(calls), strict=True):
+            rider.took(np.asarray(record.losses, np.float64).tolist(), record.completed, seconds)

@@ -1,14 +1,19 @@
-"""A race of batch sizes and learning rates: many for a short time, few for long, by the loss at equal seconds.
+"""A probe of learning rates and batch sizes that costs a part of the training it advises on.
 
-1. At one batch size, the anchor, learning rates a factor of sqrt(10) apart are compared after equal steps.
-2. At the weights of the best, the noise scale stands in for the critical batch size B_crit, and with predicted step
-   times t(B) = t0 + c B the theory proposes B* = sqrt(B_crit t0 / c), with the learning rate that the rule gives there.
-3. The proposal races twice and half the batch, with the rate scaled, for equal seconds. The leader is checked against
-   its neighbours (half and twice the rate, half and twice the batch), and so on as far as the number of runs allows.
-4. The best two go on until one of them is at the target, or for as long as three passes in batches of 32 take
-   (successive halving; Jamieson & Talwalkar 2016, arXiv:1502.07943): a probe is to cost less than a training.
+1. At one batch size, the anchor, learning rates a factor of sqrt(10) apart train side by side on the same rows, for
+   half a pass in the bounds of `LEAST_STEPS` and `MOST_STEPS`. A parabola of the loss over the log rate through the
+   best and its neighbours gives the rate; where its least lies outside what was tried, one more rate is tried.
+2. The noise scale at these weights stands in for the critical batch size B_crit, and with step times t(B) = t0 + c B of
+   the cost model, scaled to what the anchor's steps took, the theory proposes B* = sqrt(B_crit t0 / c). Up to a factor
+   of 2 from the anchor at most an eighth of the time is lost, and the anchor, for which there is evidence, is advised.
+3. Beyond it, the rate is carried over by the rule and the proposal trains as many seconds as the anchor's best, or as
+   long as `LEAST_STEPS` of its own take. The lower loss at equal seconds, on rows held out, wins. A proposal that would
+   take more than twice as long, as where time grows with the rows, is not tried; one doubling towards it is advised.
 
-A step time is that of calls made alone, which are part of the training of the size's first run.
+Where even the first stage would take more than `MOST_PASSES` passes, a probe would cost as much as a training. Then
+stage 2 alone, at the first weights, gives the batch size, and the rule the rate.
+
+Nothing runs to measure time: steps of the probe are timed as they go.
 """
 
 from __future__ import annotations
@@ -22,26 +27,29 @@ import numpy as np
 from fastann_kernels.backend import predict_step
 
 from fastann.scaling.course import Course, Rider, ride
-from fastann.scaling.line import fit_line
+from fastann.scaling.line import Line, fit_line
 from fastann.scaling.noise import NoiseEstimate
 
-#: Batch size at which learning rates are searched first, and least rows of a batch.
+#: Batch size at which learning rates are compared, and least rows of a batch.
 ANCHOR, LEAST = 64, 8
 
-#: Steps at the anchor: a pass, in these bounds.
-_ANCHOR_STEPS = (40, 200)
+#: Steps of a comparison: fewer show the first descent only, in which the largest rate is ahead; more tell nothing new.
+LEAST_STEPS, MOST_STEPS = 64, 512
 
-#: Seconds of the first leg in passes at batch size 32; of later ones, and for how many runs; the longest with a target.
-_FIRST, _LEGS, _LONGEST = 1.0, ((2.5, 2),), 3.0
+#: Passes beyond which a comparison costs as much as a training.
+MOST_PASSES = 2.0
 
-#: Most runs that the climb makes, and how much longer a run is when it is looked at again.
-_MOST_RUNS, _LOOK = 7, 1.25
+#: Ratio of neighbouring rates, and most that are tried beyond the first three.
+RATIO, _MORE = math.sqrt(10), 4
+
+#: Most seconds of the check of a batch size, in those of the anchor's best.
+_DEAREST = 2.0
+
+#: Part of the loss that a rate next to the one expected must be better by: about what is noise in one comparison.
+_RESERVE = 0.02
 
 #: Most that is made of a noise scale: beyond it the signal is hardly told from 0.
 _MOST_NOISE = 1024.0
-
-#: Calls of a size that are timed alone, and the least seconds of one.
-_TIMED, _TIMED_SECONDS = 3, 5e-4
 
 
 @dataclass(eq=False)
@@ -50,51 +58,56 @@ class Race:
 
     Args:
         course: what is raced on.
-        base_rate: to begin with.
+        centre: the learning rate expected to be good at the anchor.
         rates: the only learning rates allowed, or None for any.
         power: learning rates are scaled by the batch size to this power.
-        target: loss on the rows looked at, or None.
-        seconds: after them no further leg begins; None for no limit but the length of the legs.
+        seconds: after them nothing further begins.
         check: called between calls of the backend; raises to stop.
 
     Attributes:
-        riders: all runs of stages 3 and 4.
-        tried: those of stage 1.
-        clock: measured seconds of a step, by batch size.
-        noise: of gradients at the anchor's best.
-        proposed: B* of the theory, before the race.
+        riders: all trainings.
+        best: the one that the advice rests on; None if nothing was trained.
+        noise: of gradients at the weights of the best so far, or at the first ones.
+        proposed: B* of the theory.
+        line: seconds of a step t0 + c B.
+        batch_size, rate: what is advised.
     """
 
     course: Course
-    base_rate: float
+    centre: float
     rates: Sequence[float] | None
     power: float
-    target: float | None
-    seconds: float | None
+    seconds: float
     check: Callable[[], None]
     riders: list[Rider] = field(default_factory=list)
-    tried: list[Rider] = field(default_factory=list)
-    clock: dict[int, float] = field(default_factory=dict)
+    best: Rider | None = None
     noise: NoiseEstimate | None = None
     proposed: float = math.nan
+    line: Line = field(default_factory=lambda: Line(math.nan, math.nan))
+    batch_size: int = 0
+    rate: float = math.nan
 
-    def run(self) -> Rider:
-        """Race, and return the winner."""
+    def run(self) -> None:
+        """Race, and settle on a batch size and a rate."""
         began = time.perf_counter()
-        anchor = self.size(ANCHOR)
-        best = self._anchored(anchor)
-        self.noise = best.noise()
-        self.proposed = self._proposal(anchor)
+        self.batch_size, self.rate = anchor, _ = self.size(ANCHOR), self.centre
+        steps = int(min(max(LEAST_STEPS, self.course.rows_of_pass / anchor / 2), MOST_STEPS))
+        short = steps * anchor > MOST_PASSES * self.course.rows_of_pass
+        if short and (self.rates is None or len(self.rates) == 1):
+            self.rate = self.centre if self.rates is None else self.rates[0]
+            measured = self.course.rider(anchor, self.rate)
+        else:
+            measured = self._compare(anchor, steps, began)
+        self.noise = measured.noise()
+        factor = measured.seconds / self.predicted(anchor) if self.riders else 1.0
+        sizes = [2**k for k in range(4, 11)]
+        self.line = fit_line(sizes, [factor * self.predicted(size) for size in sizes])
+        self.proposed = self._proposal()
         size = self.size(2 ** round(math.log2(self.proposed)))
-        limit = math.inf if self.seconds is None else self.seconds
-        # measured seconds of a pass at batch size 32
-        unit = self._predicted(32) * self._factor(anchor) * self.course.rows_of_pass / 32
-        rate = self.scaled(best.rate, anchor, size)
-        rates = [rate] if self.rates is None else self.rates
-        sizes = [pair for pair in self._neighbours(size, rate) if pair[0] != size]
-        self._climb([*((size, each) for each in rates), *sizes], _FIRST * unit)
-        self._legs(unit, lambda: time.perf_counter() - began > limit)
-        return self.standings()[0]
+        if self.best is None:
+            self.batch_size, self.rate = size, self.scaled(self.rate, anchor, size)
+        elif not anchor / 2 <= size <= 2 * anchor:
+            self._settle(size, began)
 
     def size(self, wanted: int) -> int:
         """Return the batch size nearest to the wanted one that there are rows for."""
@@ -104,124 +117,86 @@ class Race:
         """Return a learning rate at another batch size; where rates are given it stays."""
         return rate if self.rates is not None else rate * (size / before) ** self.power
 
-    def seconds_to_target(self, rider: Rider) -> float:
-        """Return the seconds of training after which a run was at the target; infinite if it was not."""
-        return math.inf if self.target is None else rider.steps_to(self.target) * self.clock[rider.batch_size]
-
-    def standings(self) -> list[Rider]:
-        """Return all runs, the best first: those soonest at the target, then those that came farthest, by loss."""
-        legs = {rider: rider.steps * self.clock[rider.batch_size] for rider in self.riders}
-        longest = max(legs.values())
-        return sorted(
-            self.riders,
-            key=lambda r: (self.seconds_to_target(r), legs[r] < 0.5 * longest and not r.lost, r.loss),
-        )
-
-    def _anchored(self, anchor: int) -> Rider:
-        """Compare learning rates at the anchor; return the best run."""
-        steps = min(max(_ANCHOR_STEPS[0], self.course.rows_of_pass // anchor), _ANCHOR_STEPS[1])
-        steps = self.course.whole_steps(anchor, steps)
-        wanted = list(self.rates) if self.rates is not None else [self.base_rate * 10 ** (k / 2) for k in range(3)]
-        for _ in range(6):
-            new = [self.course.rider(anchor, rate) for rate in wanted]
-            for part in (0.7, 0.85, 1.0):
-                ride(new, [self.course.whole_steps(anchor, part * steps)] * len(new), self.check)
-            self.tried = sorted([*self.tried, *new], key=lambda rider: rider.rate)
-            best = min(self.tried, key=lambda rider: rider.loss)
-            if self.rates is not None or best not in (self.tried[0], self.tried[-1]):
-                break
-            wanted = [best.rate * math.sqrt(10) ** (1 if best is self.tried[-1] and not best.lost else -1)]
-        if best.lost:
-            raise ValueError("the loss was not finite from the beginning; scale the data, or look for NaN in them.")
-        self._time(best, alone=True)
-        return best
-
-    def _predicted(self, size: int) -> float:
+    def predicted(self, size: int) -> float:
         """Return the seconds of a step that the cost model predicts."""
         start = self.course.start
         return predict_step(start.backend, start.program, size, start.precision).seconds
 
-    def _factor(self, anchor: int) -> float:
-        """Return measured over predicted seconds, at the anchor."""
-        return self.clock[anchor] / self._predicted(anchor)
+    def step_seconds(self, size: int) -> float:
+        """Return the seconds of a step: of a run of this size, or by the line."""
+        return min((r.seconds for r in self.riders if r.batch_size == size), default=self.line.a + self.line.b * size)
 
-    def _proposal(self, anchor: int) -> float:
-        """Return B* = sqrt(B_crit t0 / c), from the noise scale and the predicted step times."""
-        sizes = [2**k for k in range(4, 11)]
-        line = fit_line(sizes, [self._predicted(size) for size in sizes])
+    def _over(self, began: float) -> bool:
+        return time.perf_counter() - began > self.seconds
+
+    def _compare(self, anchor: int, steps: int, began: float) -> Rider:
+        """Stage 1: set the rate, and return the best of those tried."""
+        given = sorted(set(self.rates)) if self.rates is not None else None
+        wanted = given or [self.centre / RATIO, self.centre, self.centre * RATIO]
+        for _ in range(_MORE + 1):
+            new = [self.course.rider(anchor, rate) for rate in wanted]
+            # in two calls: the first one also makes room for the numbers in between, and so is not a time to go by
+            ride(new, self.course.whole_steps(anchor, steps), self.check, pieces=1 if self.course.compiled else 2)
+            self.riders = sorted([*self.riders, *new], key=lambda rider: rider.rate)
+            found = [self._penalised(rider) for rider in self.riders]
+            best = self.riders[number := int(np.argmin(found))]
+            shift = least_of_parabola(found, number)
+            if given or abs(shift) <= 0.5 or self._over(began):
+                break
+            wanted = [best.rate * RATIO ** math.copysign(1, shift)]
+        if best.lost:
+            raise ValueError("the loss was not finite from the beginning; scale the data, or look for NaN in them.")
+        self.best, self.rate = best, best.rate if given else best.rate * RATIO ** min(0.5, max(-0.5, shift))
+        return best
+
+    def _penalised(self, rider: Rider) -> float:
+        """Return the loss and what it takes to go for it, the farther the more, from the rate that was expected."""
+        away = 0.0 if self.rates is not None else math.log(rider.rate / self.centre) / math.log(RATIO)
+        return rider.loss if rider.lost else rider.loss + _RESERVE * away**2 * abs(rider.loss)
+
+    def _proposal(self) -> float:
+        """Return B* = sqrt(B_crit t0 / c)."""
         assert self.noise is not None
         scale = self.noise.scale.value
-        critical = min(max(scale, float(anchor)), _MOST_NOISE) if math.isfinite(scale) else _MOST_NOISE / 2
-        best = math.sqrt(critical * line.a / line.b) if line.b > 0 else critical
+        critical = min(max(scale, float(LEAST)), _MOST_NOISE) if math.isfinite(scale) else _MOST_NOISE / 2
+        best = math.sqrt(critical * self.line.a / self.line.b) if self.line.b > 0 else critical
         return min(max(best, 16.0), 4096.0, float(self.course.largest))
 
-    def _time(self, rider: Rider, alone: bool = False) -> None:
-        """Measure the step time of a run's batch size with its next steps."""
-        size, course = rider.batch_size, self.course
-        guess = self._predicted(size)
-        steps = course.whole_steps(size, _TIMED_SECONDS / guess)
-        found = []
-        for _ in range(_TIMED + alone):
-            self.check()
-            if rider.lost:
-                break
-            found.append(rider.time_call(steps))
-        if found:
-            self.clock[size] = min(
-                [*found[1:], found[0] if len(found) == 1 else math.inf, self.clock.get(size, math.inf)]
-            )
-
-    def _go(self, riders: Sequence[Rider], seconds: float) -> None:
-        """Let runs train until each has had so many seconds of steps, looking at them on the way.
-
-        Nobody trains longer than the soonest at the target so far took: whoever is not there by then is slower.
-        """
-        for rider in riders:
-            if rider.batch_size not in self.clock:
-                self._time(rider)
-        seconds = min([seconds, *(self.seconds_to_target(rider) for rider in self.riders)])
-        ends = [self.course.whole_steps(r.batch_size, seconds / self.clock[r.batch_size]) for r in riders]
-        pairs = list(zip(riders, ends, strict=True))
-        share = max(0.4, min(rider.steps / end for rider, end in pairs))
-        while share < 1 or any(not rider.looks and not rider.lost for rider in riders):
-            share = min(1.0, share * _LOOK)
-            ride(riders, [self.course.whole_steps(r.batch_size, share * end) for r, end in pairs], self.check)
-
-    def _climb(self, wanted: Sequence[tuple[int, float]], seconds: float) -> None:
-        """Race some, and neighbours of the best, until it is surrounded."""
-        while True:
-            raced = {(rider.batch_size, _digits(rider.rate)) for rider in self.riders}
-            fresh = [(size, rate) for size, rate in wanted if (size, _digits(rate)) not in raced]
-            new = [self.course.rider(*pair) for pair in fresh[: _MOST_RUNS - len(self.riders)]]
-            if not new:
-                return
-            self._go(new, seconds)
-            self.riders += new
-            best = self.standings()[0]
-            wanted = self._neighbours(best.batch_size, best.rate)
-
-    def _neighbours(self, size: int, rate: float) -> list[tuple[int, float]]:
-        """Return the batch sizes and learning rates next to one."""
-        sizes = [other for other in (2 * size, size // 2) if LEAST <= other <= self.course.largest]
-        found = [(other, self.scaled(rate, size, other)) for other in sizes]
-        return found if self.rates is not None else [(size, 2 * rate), (size, rate / 2), *found]
-
-    def _legs(self, unit: float, over: Callable[[], bool]) -> None:
-        """Let the best go on, fewer and longer."""
-        times = 1.0
-        for times, count in _LEGS:
-            best = self.standings()[:count]
-            if over() or self.seconds_to_target(best[0]) < math.inf:
-                return
-            self._go(best, times * unit)
-        while self.target is not None and times < _LONGEST and not over():
-            best = [rider for rider in self.standings()[:2] if not rider.lost]
-            if not best or self.seconds_to_target(best[0]) < math.inf:
-                return
-            times *= _LOOK
-            self._go(best, times * unit)
+    def _settle(self, size: int, began: float) -> None:
+        """Stage 3: check a proposal far from the anchor against it."""
+        assert self.best is not None
+        seconds = self.best.steps * self.best.seconds
+        needed = max(seconds, LEAST_STEPS * self.step_seconds(size))
+        if needed > _DEAREST * seconds or self._over(began):
+            near = 2 * self.batch_size if size > self.batch_size else self.batch_size // 2
+            self.rate, self.batch_size = self.scaled(self.rate, self.batch_size, near), near
+            return
+        rider = self.course.rider(size, self.scaled(self.rate, self.batch_size, size))
+        for each in (rider, self.best):
+            steps = needed / self.step_seconds(each.batch_size)
+            ride([each], self.course.whole_steps(each.batch_size, steps), self.check)
+        self.riders.append(rider)
+        if not rider.lost and rider.look() <= self.best.look():
+            self.best, self.batch_size, self.rate = rider, size, rider.rate
 
 
-def _digits(rate: float) -> float:
-    """Return a rate to four digits, so that equal ones are found equal."""
-    return float(np.format_float_scientific(rate, 3))
+def least_of_parabola(losses: Sequence[float], best: int) -> float:
+    """Return where the parabola through the best of equally spaced losses and its neighbours is least, from the best.
+
+    At an end the next two on the other side count; 1 or -1 where there is no least. Next to a loss that is infinite the
+    answer is a quarter of a space away from it, at an end a whole one.
+
+    >>> least_of_parabola([2.0, 1.0, 2.0], 1), least_of_parabola([4.0, 2.0, 1.0], 2)
+    (0.0, 0.5)
+    """
+    if len(losses) < 3:
+        return 0.0
+    middle = min(max(best, 1), len(losses) - 2)
+    before, at, after = losses[middle - 1 : middle + 2]
+    outward = float(best - middle)
+    if not all(math.isfinite(each) for each in (before, at, after)):
+        return outward or 0.25 * (math.isinf(before) - math.isinf(after))
+    bend = before - 2 * at + after
+    if bend <= 0:
+        return outward
+    return float(np.clip((before - after) / (2 * bend) - outward, -1.0, 1.0))

@@ -17,7 +17,7 @@ RUNNER = CliRunner()
 @pytest.fixture
 def table(tmp_path: Path) -> str:
     rng = np.random.default_rng(0)
-    x = rng.normal(size=(200, 3))
+    x = rng.normal(size=(3000, 3))
     rows = ["a,b,c,goal", *(f"{a:.4f},{b:.4f},{c:.4f},{a - b:.4f}" for a, b, c in x)]
     path = tmp_path / "table.csv"
     path.write_text("\n".join(rows) + "\n")
@@ -27,7 +27,7 @@ def table(tmp_path: Path) -> str:
 def test_a_table_and_a_paragraph(table: str) -> None:
     found = RUNNER.invoke(app, ["scale", "advise", table, "--target", "goal", "--hidden", "8"])
     assert found.exit_code == 0, found.output
-    assert "The race, the best first" in found.output
+    assert "The probe, the best first" in found.output
     assert "evidence: " in " ".join(found.output.split())
     assert "Try: fastann train" in found.output
 

@@ -16,17 +16,16 @@ import pytest
 from fastann import Sequential
 from fastann.layers import BatchNormalization, Dense, Dropout
 from fastann.optimizers import SGD, Adam
-from fastann.scaling import Advice, advice, advise, advising, course, line
-from fastann.scaling.advice import critical_batch
+from fastann.scaling import Advice, advise, advising, course, line, race
 from fastann.scaling.course import Course, ride
 from fastann.scaling.line import fit_line
-from fastann.scaling.race import Race
+from fastann.scaling.race import Race, least_of_parabola
 from fastann.schedules import CosineDecay
 from fastann.training.preparing import with_targets
 from fastann.training.session import Session
 
 RNG = np.random.default_rng(3)
-X = RNG.normal(size=(400, 6)).astype(np.float32)
+X = RNG.normal(size=(3000, 6)).astype(np.float32)
 Y = np.tanh(X @ RNG.normal(size=(6, 1)))
 LABELS = (Y[:, 0] > 0).astype(np.int64)
 
@@ -49,10 +48,13 @@ def test_lines(x: list[float], y: list[float], a: float | None, b: float) -> Non
         assert found.a == pytest.approx(a, abs=1e-12)
 
 
-def test_critical_batch_by_hand() -> None:
-    assert critical_batch({b: 70 * (1 + 300 / b) for b in (16, 64, 256)}) == pytest.approx(300)
-    assert math.isinf(critical_batch({b: 1000 / b for b in (16, 64)})), "as many rows at every size"
-    assert critical_batch({16: 50, 64: 50}) == pytest.approx(0, abs=1e-9), "as many steps at every size"
+@pytest.mark.parametrize(("losses", "best", "expected"), [
+    ([(r - 1.2) ** 2 for r in (0, 1, 2)], 1, 0.2), ([(r - 2.3) ** 2 for r in (0, 1, 2)], 2, 0.3),
+    ([(r + 5) ** 2 for r in (0, 1, 2)], 0, -1), ([3, 2, 0.5], 2, 1), ([1, 2, math.inf], 0, -1),
+    ([2, 1, math.inf], 1, -0.25), ([1, 2], 0, 0),
+], ids=["inside", "near the end", "beyond", "falling", "end", "next to divergence", "two"])  # fmt: skip
+def test_the_least_of_a_parabola(losses: list[float], best: int, expected: float) -> None:
+    assert least_of_parabola(losses, best) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("classes", [False, True], ids=["regression", "classification"])
@@ -62,7 +64,7 @@ def test_advice_reaches_the_target_and_leaves_the_model_alone(backend: str, clas
     for each in (model, twin):
         each.fit(X, y, batch_size=100, verbose=0)
     before = model.training_state()
-    found = advise(model, X, y, target=0.4 if classes else 0.2, validation_data=(X[:200], y[:200]), seconds=5)
+    found = advise(model, X, y, target=0.6 if classes else 0.4, validation_data=(X[:200], y[:200]))
     assert found.reached
     assert found.batch_range == (found.batch_size // 2, 2 * found.batch_size)
     assert found.seconds.low < found.seconds.value < found.seconds.high
@@ -84,7 +86,6 @@ def test_advice_reaches_the_target_and_leaves_the_model_alone(backend: str, clas
 def test_what_is_advised_trains_to_the_target() -> None:
     model = network()
     found = advise(model, X, Y, target=0.1, validation_data=(X[:100], Y[:100]))
-    assert found.reached
     model.recompile(Adam(found.learning_rate))
     model.fit(X, Y, batch_size=found.batch_size, epochs=200, verbose=0)
     assert model.evaluate(X[:100], Y[:100], verbose=0) < 0.1
@@ -96,11 +97,14 @@ def test_a_model_that_waits_for_its_input_still_waits() -> None:
     found = advise(model, X, Y)
     assert not model.built
     assert (found.rule, found.optimizer) == ("linear", "SGD")
+    assert found.reached, "without a target it is the loss where the best run ended"
+    assert found.seconds.low < found.seconds.value < found.seconds.high
 
 
 def test_rates_that_are_given_are_the_only_ones() -> None:
     found = advise(network(), X, Y, learning_rates=[0.003, 0.01])
-    assert {run.learning_rate for run in found.evidence} <= {0.003, 0.01}
+    assert {run.learning_rate for run in found.evidence} == {0.003, 0.01}
+    assert found.learning_rate in (0.003, 0.01)
     assert found.rule == "given"
 
 
@@ -123,15 +127,15 @@ def test_a_target_out_of_reach_ends_and_is_said() -> None:
 def test_ctrl_c_stops_it_and_harms_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     model, calls = network(), []
     weights = model.get_weights()
-    looked = course.evaluate_together
+    train = course.train_together
 
     def interrupted(given: Any) -> Any:
         calls.append(len(given))
         if len(calls) == 2:
             os.kill(os.getpid(), signal.SIGINT)
-        return looked(given)
+        return train(given)
 
-    monkeypatch.setattr(course, "evaluate_together", interrupted)
+    monkeypatch.setattr(course, "train_together", interrupted)
     with pytest.raises(KeyboardInterrupt):
         advise(model, X, Y)
     assert len(calls) == 2
@@ -142,37 +146,74 @@ def test_ctrl_c_stops_it_and_harms_nothing(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_run_is_the_training_that_fit_makes() -> None:
-    """The first pass of a rider on all rows has the weights of `fit`: same seed, order and formula."""
+    """The first pass of a rider on all rows has the losses and weights of `fit`: same seed, order and formula."""
     model, twin = network(optimizer=Adam(0.01)), network(optimizer=Adam(0.01))
     session, data = with_targets(model, X, Y)
     _, held = with_targets(model, X[:50], Y[:50], session=session)
     rider = Course(session, data, held).rider(32, 0.01)
-    ride([rider], [13], lambda: None)
-    twin.fit(X, Y, batch_size=32, epochs=1, verbose=0)
-    assert rider.looks == [(13, pytest.approx(twin.evaluate(X[:50], Y[:50], verbose=0), rel=1e-5))]
+    ride([rider], 94, lambda: None, pieces=2)
+    history = twin.fit(X, Y, batch_size=32, epochs=1, verbose=0).history
+    assert rider.steps == 94
+    assert np.average(rider.losses, weights=[32] * 93 + [24]) == pytest.approx(history["loss"][0], rel=1e-5)
+    assert rider.look() == pytest.approx(twin.evaluate(X[:50], Y[:50], verbose=0), rel=1e-5)
 
 
-def test_crossings_lie_between_looks() -> None:
+def test_crossings_lie_between_windows() -> None:
     session, data = with_targets(network(), X, Y)
     rider = Course(session, data).rider(32, 0.01)
-    rider.looks = [(10, 3.0), (1000, 1.0)]
-    assert rider.steps_to(2.0) == pytest.approx(100)
-    assert rider.steps_to(3.5) == 10
+    rider.losses = [3.0] * 8 + [1.0] * 8
+    assert rider.loss == 1.0
+    (before, high), (after, low) = rider.windows()[3:5]
+    assert (before, high, after, low) == (7.5, 3.0, 9.5, 1.0)
+    assert rider.steps_to(2.0) == pytest.approx(math.sqrt(before * after))
+    assert rider.steps_to(3.5) == 1.5
     assert math.isinf(rider.steps_to(0.9))
+    guess = rider.steps_expected(0.9)
+    assert 11 < guess.low * 2.5 < guess.value * 1.1 < guess.high
+    assert rider.steps_expected(0.7).value > guess.value
+    assert math.isnan(rider.steps_expected(0.3).value), "out of reach"
 
 
-def test_the_faster_of_two_wins() -> None:
-    """At the same target the time counts, steps times the seconds of one, not the steps."""
+def proposal(size: int, step: dict[int, float], loss: dict[int, float]) -> tuple[Race, list[int]]:
+    """Return a race that has settled a proposal, by made-up step times and losses, and the batch sizes that ran."""
     session, data = with_targets(network(), X, Y)
-    raced = Race(Course(session, data), 1e-3, None, 0.5, 1.0, None, lambda: None)
-    small, large = raced.course.rider(16, 0.01), raced.course.rider(64, 0.02)
-    small.steps, small.looks, large.steps, large.looks = 100, [(100, 0.9)], 60, [(60, 0.5)]
-    raced.riders, raced.clock = [large, small], {16: 1e-6, 64: 2e-6}
-    assert raced.standings() == [small, large]
-    large.lost = True
-    raced.target = None
-    assert raced.standings()[0] is small
-    assert raced.scaled(0.01, 16, 64) == pytest.approx(0.02)
+    raced = Race(Course(session, data), 1e-3, None, 0.5, math.inf, lambda: None)
+    raced.step_seconds = step.__getitem__  # type: ignore[method-assign]
+    best = raced.course.rider(64, 0.01)
+    best.losses, best.seconds, raced.best, raced.batch_size, raced.rate = [1.0] * 64, step[64], best, 64, 0.01
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(course.Rider, "look", lambda rider: loss[rider.batch_size])
+        raced._settle(size, math.inf)
+    return raced, [rider.batch_size for rider in raced.riders]
+
+
+def test_the_proposal_is_checked_against_the_anchor() -> None:
+    flat = {64: 1e-4, 512: 1.5e-4}
+    raced, ran = proposal(512, flat, {64: 0.6, 512: 0.5})
+    assert ran == [512]
+    assert (raced.batch_size, raced.rate) == (512, pytest.approx(0.01 * math.sqrt(8)))
+    assert raced.best is not None
+    assert raced.best.steps == 64, "as many as the least"
+    raced, ran = proposal(512, flat, {64: 0.5, 512: 0.6})
+    assert (raced.batch_size, raced.rate, ran) == (64, 0.01, [512])
+    raced, ran = proposal(512, {64: 1e-4, 512: 8e-4}, {})
+    assert (raced.batch_size, raced.rate, ran) == (128, pytest.approx(0.01 * math.sqrt(2)), []), "too dear to check"
+
+
+def test_few_rows_are_not_probed() -> None:
+    found = advise(network(), X[:400], Y[:400], target=0.1)
+    assert (found.evidence, found.reached) == ((), False)
+    assert found.learning_rate == pytest.approx(1e-3 * math.sqrt(10 * found.batch_size / 64), rel=0.01)
+    assert found.probe_samples <= 1024
+    assert "evidence: none, so few rows are too soon trained on" in str(found)
+    own = advise(network(optimizer=Adam(0.02)), X[:400], Y[:400])
+    assert own.learning_rate == pytest.approx(0.02 * math.sqrt(own.batch_size / 64), rel=0.01)
+    assert len(advise(network(), X[:400], Y[:400], learning_rates=[0.01, 0.02]).evidence) == 2
+
+
+def test_the_probe_is_shorter_than_a_training() -> None:
+    found = advise(network(), X, Y, target=1e-3)
+    assert found.probe_samples <= 6 * len(X)
 
 
 def test_fit_takes_the_advice(capsys: pytest.CaptureFixture[str]) -> None:
@@ -241,7 +282,7 @@ def test_the_advice_is_frozen() -> None:
         found.batch_size = 3  # type: ignore[misc]
 
 
-@pytest.mark.parametrize("module", [advice, advising, line])
+@pytest.mark.parametrize("module", [advising, line, race])
 def test_examples_in_docstrings(module: Any) -> None:
     found = doctest.testmod(module)
     assert found.attempted > 0
