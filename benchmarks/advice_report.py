@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,110 +18,148 @@ DEFAULTS = ("batch 32", "batch 200")
 
 
 @dataclass(frozen=True)
-class Finding:
-    """One data set: seconds to the target, medians over seeds, infinite where most seeds did not get there.
+class Round:
+    """One advice: seconds to the target, medians over seeds, infinite where most seeds did not get there.
 
     Attributes:
-        best: of the grid's best cell, with fresh seeds.
-        advised: of each advice.
-        probe: seconds of each probe.
+        best: of the grid's best cell.
+        advised: of what was advised.
+        probe: seconds of the probe.
         defaults: of each of `DEFAULTS`.
-        failures: share of trainings as advised that did not reach the target.
-        covered: share of them whose seconds lie in the interval that the advice gave.
     """
 
-    name: str
-    record: dict[str, Any]
     best: float
-    advised: list[float]
-    probe: list[float]
+    advised: float
+    probe: float
     defaults: dict[str, float]
-    failures: float
-    covered: float
-
-    @property
-    def regret(self) -> float:
-        return float(np.median(self.advised)) / self.best
 
     def against(self, default: str) -> float:
         """Seconds of a training as advised and a third of the probe, over those of a default."""
-        total = float(np.median([a + p / 3 for a, p in zip(self.advised, self.probe, strict=True)]))
+        total = self.advised + self.probe / 3
         return 0.0 if math.isinf(self.defaults[default]) and math.isfinite(total) else total / self.defaults[default]
 
     def break_even(self, default: str) -> float:
         """Trainings from which on probe and advice take less time than a default."""
-        saved = self.defaults[default] - float(np.median(self.advised))
-        return float(np.median(self.probe)) / saved if saved > 0 else math.inf
+        saved = self.defaults[default] - self.advised
+        return self.probe / saved if saved > 0 else math.inf
 
 
-def read(path: Path) -> Finding | None:
-    """Return what a file says; None if it is not complete."""
+@dataclass(frozen=True)
+class Finding:
+    """One data set.
+
+    Attributes:
+        failures: share of trainings that did not reach the target, of "advised", "grid" and the defaults.
+        stated: share of advice that has an interval of seconds.
+        covered: share of trainings by such advice whose seconds lie in it; NaN if there is none.
+        samples: rows that the probe trained on, in those of a default training of batch size 32.
+    """
+
+    name: str
+    record: dict[str, Any]
+    confirmed: dict[str, Any]
+    asked: list[dict[str, Any]]
+    rounds: list[Round]
+    failures: dict[str, float]
+    stated: float
+    covered: float
+    samples: float
+
+    def median(self, value: Callable[[Round], float]) -> float:
+        return float(np.median([value(each) for each in self.rounds]))
+
+    @property
+    def regret(self) -> float:
+        return self.median(lambda each: each.advised / each.best)
+
+    def against(self, default: str) -> float:
+        return self.median(lambda each: each.against(default))
+
+
+def read(path: Path, block: int) -> Finding | None:
+    """Return what a file says of a block of seeds; None if it is not complete."""
     record = json.loads(path.read_text(encoding="utf-8"))
-    if "advice" not in record:
+    asked, confirmed = record.get(f"advice {block}"), record.get(f"confirmed {block}")
+    if asked is None:
         return None
-    asked = record["advice"]
-    runs = [(each["advice"]["seconds"], second) for each in asked for second in each["seconds"]]
-    covered = [low["value"] is not None and low["low"] <= second <= low["high"] for low, second in runs]
+    rounds, covered = [], []
+    for each in asked:
+        advice, times = each["advice"], each["step_seconds"]
+        old = {name: np.median(one["steps"]) * times[str(one["batch_size"])] for name, one in confirmed.items()}
+        second, interval = times[str(advice["batch_size"])], advice["seconds"]
+        probe, defaults = advice["probe_seconds"], {name: float(old[name]) for name in DEFAULTS}
+        rounds.append(Round(float(old["grid"]), float(np.median(each["steps"]) * second), probe, defaults))
+        if interval["value"] is not None:
+            covered += [interval["low"] <= steps * second <= interval["high"] for steps in each["steps"]]
+    steps = {"advised": [step for each in asked for step in each["steps"]]}
+    steps |= {name: one["steps"] for name, one in confirmed.items()}
+    default = 32 * float(np.median(confirmed["batch 32"]["steps"]))
     return Finding(
-        name=path.stem,
-        record=record,
-        best=float(np.median(record["confirmed"]["grid"]["seconds"])),
-        advised=[float(np.median(each["seconds"])) for each in asked],
-        probe=[each["advice"]["probe_seconds"] for each in asked],
-        defaults={name: float(np.median(record["confirmed"][name]["seconds"])) for name in DEFAULTS},
-        failures=float(np.mean([math.isinf(second) for _, second in runs])),
-        covered=float(np.mean(covered)),
-    )
+        name=path.stem, record=record, confirmed=confirmed, asked=asked, rounds=rounds,
+        failures={name: float(np.mean(np.isinf(found))) for name, found in steps.items()},
+        stated=float(np.mean([each["advice"]["seconds"]["value"] is not None for each in asked])),
+        covered=float(np.mean(covered)) if covered else math.nan,
+        samples=float(np.median([each["advice"]["probe_samples"] for each in asked])) / default,
+    )  # fmt: skip
 
 
-def summary(folder: Path, kind: str) -> str:
+def summary(folder: Path, kind: str, block: int) -> str:
     """Return the page on a folder of results."""
-    found = [finding for path in sorted(folder.glob("*.json")) if (finding := read(path)) is not None]
+    found = [finding for path in sorted(folder.glob("*.json")) if (finding := read(path, block)) is not None]
     lines = [f"# Advice on the {'development' if kind == 'dev' else 'held-out'} data sets", "", verdict(found), ""]
     lines += [
-        "Milliseconds to the target, medians over seeds; probes in milliseconds of wall clock. vs 32 and vs 200",
-        "are (advised + probe / 3) / default: below 1 the advice pays off when training is repeated three times; the",
-        "last column is the number of trainings from which on it does, against batch 32.",
+        f"Milliseconds to the target, medians over seeds (block {block}) and rounds; probes in milliseconds of wall clock,",
+        "in default trainings (batch 32) of the same minutes, and, in brackets, by rows trained on. vs 32 and vs 200 are",
+        "(advised + probe / 3) / default: below 1 the advice pays off when training is repeated three times; the last",
+        "column is the number of trainings from which on it does, against batch 32. Failed: trainings that missed the",
+        "target as advised, in the best cell of the grid, at batch 32 and at batch 200. Covered: of the trainings by advice",
+        "that states an interval of seconds, in brackets how much does.",
         "",
-        "| data | rows | target | best of grid | advised | probe | regret | failed | in interval "
-        "| vs 32 | vs 200 | pays after |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|",
+        "| data | rows | target | best of grid | batch 32 | batch 200 | advised | probe | in trainings | regret | failed "
+        "| covered | vs 32 | vs 200 | pays after |",
+        "|" + "---|" * 15,
     ]
     lines += [_row(finding) for finding in found]
     lines += ["", "## What was advised", ""]
-    lines += [f"- {each.name}: {advice['text']}" for each in found for advice in each.record["advice"]]
+    lines += [f"- {finding.name}: {each['text']}" for finding in found for each in finding.asked]
     return "\n".join(lines) + "\n"
 
 
 def verdict(found: list[Finding]) -> str:
-    """Return whether the advice holds, by the rule that was fixed beforehand."""
+    """Return whether the advice holds, by the criterion of the benchmark."""
     if not found:
         return "Nothing was run."
     regret = float(np.median([each.regret for each in found]))
     against = [float(np.median([each.against(name) for each in found])) for name in DEFAULTS]
     holds = regret <= MOST_REGRET and all(ratio < 1 for ratio in against)
     wins = [sum(each.against(name) < 1 for each in found) for name in DEFAULTS]
-    failures, covered = (
-        float(np.mean(values)) for values in zip(*((f.failures, f.covered) for f in found), strict=True)
-    )
+    failed = {name: 100 * float(np.mean([each.failures[name] for each in found])) for name in found[0].failures}
+    covered = [each.covered for each in found if not math.isnan(each.covered)]
+    inside = f"{100 * float(np.mean(covered)):.0f} %" if covered else "none"
     return (
         f"**{'Holds' if holds else 'Refuted'}**: median regret {regret:.2f} (at most {MOST_REGRET} allowed); with a "
         f"third of the probe {against[0]:.2f} of the time of batch 32 and {against[1]:.2f} of that of min(200, n), "
         f"both at 1e-3 (below 1 required; better on {wins[0]} and {wins[1]} of {len(found)} data sets). "
-        f"{100 * failures:.0f} % of the trainings as advised missed the target, {100 * covered:.0f} % were within the "
-        "stated interval."
+        f"{failed['advised']:.0f} % of the trainings as advised missed the target (best of grid {failed['grid']:.0f} %, "
+        f"batch 32 {failed['batch 32']:.0f} %, batch 200 {failed['batch 200']:.0f} %); of those by advice that states an "
+        f"interval, {inside} were within it."
     )
 
 
 def _row(found: Finding) -> str:
-    def ms(seconds: float) -> str:
+    def ms(value: Callable[[Round], float]) -> str:
+        seconds = found.median(value)
         return f"{1e3 * seconds:.1f}" if math.isfinite(seconds) else "missed"
 
-    best = found.record["confirmed"]["grid"]
+    best = found.confirmed["grid"]
+    in_trainings = found.median(lambda each: each.probe / each.defaults["batch 32"])
+    failed = " / ".join(f"{100 * share:.0f}" for share in found.failures.values())
+    covered = "none" if math.isnan(found.covered) else f"{100 * found.covered:.0f} %"
     return (
         f"| {found.name} | {found.record['data']['rows']:,} | {found.record['target']['target']:.4g} "
-        f"| {ms(found.best)} ({best['batch_size']}, {best['rate']:g}) | {ms(float(np.median(found.advised)))} "
-        f"| {ms(float(np.median(found.probe)))} | {found.regret:.2f} | {100 * found.failures:.0f} % "
-        f"| {100 * found.covered:.0f} % | {found.against('batch 32'):.2f} | {found.against('batch 200'):.2f} "
-        f"| {found.break_even('batch 32'):.1f} |"
+        f"| {ms(lambda each: each.best)} ({best['batch_size']}, {best['rate']:g}) "
+        f"| {ms(lambda each: each.defaults['batch 32'])} | {ms(lambda each: each.defaults['batch 200'])} "
+        f"| {ms(lambda each: each.advised)} | {ms(lambda each: each.probe)} | {in_trainings:.2f} ({found.samples:.2f}) "
+        f"| {found.regret:.2f} | {failed} % | {covered} ({100 * found.stated:.0f} %) | {found.against('batch 32'):.2f} "
+        f"| {found.against('batch 200'):.2f} | {found.median(lambda each: each.break_even('batch 32')):.1f} |"
     )

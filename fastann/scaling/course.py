@@ -231,18 +231,17 @@ class Rider:
         return estimate_noise(GradientSquares(small, squares[:, 1], small_rows, size, course.rows, method))
 
 
-def ride(riders: Sequence[Rider], until: int, check: Callable[[], None], pieces: int = 1) -> None:
-    """Let trainings go on at the same time, each up to so many steps in so many calls.
+def ride(riders: Sequence[Rider], until: int, check: Callable[[], None]) -> None:
+    """Let trainings go on at the same time, each up to so many steps.
 
     There are as many at a time as there are threads, those behind first, so that no thread waits for long.
     """
     course = riders[0].course
     # compiled backends would compile one more program for each set of trainings
     most = 1 if course.compiled else threads_of(course.start.backend, os.environ)
-    ends = {rider: [rider.steps + (until - rider.steps) * (k + 1) // pieces for k in range(pieces)] for rider in riders}
     while at := [rider for rider in riders if rider.steps < until and not rider.lost]:
         check()
         now = sorted(at, key=lambda rider: rider.steps)[:most]
-        calls = [rider.call(next(end for end in ends[rider] if end > rider.steps)) for rider in now]
-        for rider, (record, seconds) in zip(now, train_together(calls), strict=True):
+        found = train_together([rider.call(until) for rider in now])
+        for rider, (record, seconds) in zip(now, found, strict=True):
             rider.took(np.asarray(record.losses, np.float64).tolist(), record.completed, seconds)

@@ -1,7 +1,8 @@
 """A probe of learning rates and batch sizes that costs a part of the training it advises on.
 
 1. At one batch size, the anchor, learning rates a factor of sqrt(10) apart train side by side on the same rows, for
-   half a pass in the bounds of `LEAST_STEPS` and `MOST_STEPS`. A parabola of the loss over the log rate through the
+   half a pass in the bounds of `LEAST_STEPS` and `MOST_STEPS`; half as long if then all others are clearly behind one
+   between them. A parabola of the loss over the log rate through the
    best and its neighbours gives the rate; where its least lies outside what was tried, one more rate is tried.
 2. The noise scale at these weights stands in for the critical batch size B_crit, and with step times t(B) = t0 + c B of
    the cost model, scaled to what the anchor's steps took, the theory proposes B* = sqrt(B_crit t0 / c). Up to a factor
@@ -39,14 +40,17 @@ LEAST_STEPS, MOST_STEPS = 64, 512
 #: Passes beyond which a comparison costs as much as a training.
 MOST_PASSES = 2.0
 
-#: Ratio of neighbouring rates, and most that are tried beyond the first three.
-RATIO, _MORE = math.sqrt(10), 4
+#: Ratio of neighbouring rates, and how many are enough.
+RATIO, _MOST = math.sqrt(10), 6
 
 #: Most seconds of the check of a batch size, in those of the anchor's best.
 _DEAREST = 2.0
 
-#: Part of the loss that a rate next to the one expected must be better by: about what is noise in one comparison.
-_RESERVE = 0.02
+#: Part of the loss by which others are clearly behind.
+_CLEAR = 0.1
+
+#: Part of the loss that a rate next to the one expected must be better by: as much as one comparison is uncertain.
+_RESERVE = 0.04
 
 #: Most that is made of a noise scale: beyond it the signal is hardly told from 0.
 _MOST_NOISE = 1024.0
@@ -126,24 +130,27 @@ class Race:
         """Return the seconds of a step: of a run of this size, or by the line."""
         return min((r.seconds for r in self.riders if r.batch_size == size), default=self.line.a + self.line.b * size)
 
-    def _over(self, began: float) -> bool:
-        return time.perf_counter() - began > self.seconds
-
     def _compare(self, anchor: int, steps: int, began: float) -> Rider:
         """Stage 1: set the rate, and return the best of those tried."""
         given = sorted(set(self.rates)) if self.rates is not None else None
         wanted = given or [self.centre / RATIO, self.centre, self.centre * RATIO]
-        for _ in range(_MORE + 1):
+        # the first call of a run also makes room for the numbers in between, and so is not a time to go by
+        legs = [self.course.whole_steps(anchor, part) for part in (steps / 2, steps)]
+        while True:
             new = [self.course.rider(anchor, rate) for rate in wanted]
-            # in two calls: the first one also makes room for the numbers in between, and so is not a time to go by
-            ride(new, self.course.whole_steps(anchor, steps), self.check, pieces=1 if self.course.compiled else 2)
             self.riders = sorted([*self.riders, *new], key=lambda rider: rider.rate)
-            found = [self._penalised(rider) for rider in self.riders]
-            best = self.riders[number := int(np.argmin(found))]
+            for leg in legs:
+                ride(new, leg, self.check)
+                found = [self._penalised(rider) for rider in self.riders]
+                best = self.riders[number := int(np.argmin(found))]
+                others = found[:number] + found[number + 1 :]
+                inside = given is not None or 0 < number < len(found) - 1
+                if inside and all(loss > best.loss + _CLEAR * abs(best.loss) for loss in others):
+                    break
             shift = least_of_parabola(found, number)
-            if given or abs(shift) <= 0.5 or self._over(began):
+            if given or abs(shift) <= 0.5 or len(self.riders) > _MOST or time.perf_counter() - began > self.seconds:
                 break
-            wanted = [best.rate * RATIO ** math.copysign(1, shift)]
+            wanted, legs = [best.rate * RATIO ** math.copysign(1, shift)], legs[-1:]
         if best.lost:
             raise ValueError("the loss was not finite from the beginning; scale the data, or look for NaN in them.")
         self.best, self.rate = best, best.rate if given else best.rate * RATIO ** min(0.5, max(-0.5, shift))
@@ -167,7 +174,7 @@ class Race:
         assert self.best is not None
         seconds = self.best.steps * self.best.seconds
         needed = max(seconds, LEAST_STEPS * self.step_seconds(size))
-        if needed > _DEAREST * seconds or self._over(began):
+        if needed > _DEAREST * seconds or time.perf_counter() - began > self.seconds:
             near = 2 * self.batch_size if size > self.batch_size else self.batch_size // 2
             self.rate, self.batch_size = self.scaled(self.rate, self.batch_size, near), near
             return

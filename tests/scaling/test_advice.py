@@ -151,7 +151,8 @@ def test_a_run_is_the_training_that_fit_makes() -> None:
     session, data = with_targets(model, X, Y)
     _, held = with_targets(model, X[:50], Y[:50], session=session)
     rider = Course(session, data, held).rider(32, 0.01)
-    ride([rider], 94, lambda: None, pieces=2)
+    for until in (40, 94):
+        ride([rider], until, lambda: None)
     history = twin.fit(X, Y, batch_size=32, epochs=1, verbose=0).history
     assert rider.steps == 94
     assert np.average(rider.losses, weights=[32] * 93 + [24]) == pytest.approx(history["loss"][0], rel=1e-5)
