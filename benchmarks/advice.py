@@ -10,9 +10,9 @@ For each data set and a network of 64 and 64 ReLU units with Adam:
   before anything was run.
 - Grid: batch sizes 16 to 1024 x learning rates 3.2e-4 to 3.2e-2 in steps of sqrt(10), 3 seeds each, the loss looked at
   every eighth of a pass, until the target or twice the seconds of the default training.
-- Steps to the target: the best cell and both defaults run again with 8 seeds that nothing was chosen by. `advise` is told
-  the target and the validation rows and runs with 5 seeds of its own, a round each; what it recommends is trained with 4
-  fresh seeds each. `--block K` takes the K-th block of seeds for all of these.
+- Steps to the target: the best cell and both defaults run again with 8 seeds that nothing was chosen by. `advise` is
+  told the target and the validation rows and runs with 5 seeds of its own, a round each; what it recommends is trained
+  with 4 fresh seeds each. `--block K` takes the K-th block of seeds for all of these.
 - Time: the median of steps times the seconds of a step in `fit`, which are measured for the best cell, the defaults and
   the advice in turns in the same round as the advice, so that all of a round meet the same machine. Looks at the
   validation loss are not counted, for nobody. The probe is wall clock, after kernels are loaded.

@@ -108,15 +108,15 @@ def summary(folder: Path, kind: str, block: int) -> str:
     found = [finding for path in sorted(folder.glob("*.json")) if (finding := read(path, block)) is not None]
     lines = [f"# Advice on the {'development' if kind == 'dev' else 'held-out'} data sets", "", verdict(found), ""]
     lines += [
-        f"Milliseconds to the target, medians over seeds (block {block}) and rounds; probes in milliseconds of wall clock,",
-        "in default trainings (batch 32) of the same minutes, and, in brackets, by rows trained on. vs 32 and vs 200 are",
+        f"Milliseconds to the target, medians over seeds (block {block}) and rounds; probes in milliseconds of wall",
+        "clock, in default trainings (batch 32) of the same minutes, and, in brackets, by rows. vs 32 and vs 200 are",
         "(advised + probe / 3) / default: below 1 the advice pays off when training is repeated three times; the last",
         "column is the number of trainings from which on it does, against batch 32. Failed: trainings that missed the",
-        "target as advised, in the best cell of the grid, at batch 32 and at batch 200. Covered: of the trainings by advice",
-        "that states an interval of seconds, in brackets how much does.",
+        "target as advised, in the best cell of the grid, at batch 32 and at batch 200. Covered: of the trainings by",
+        "advice that states an interval of seconds, in brackets how much does.",
         "",
-        "| data | rows | target | best of grid | batch 32 | batch 200 | advised | probe | in trainings | regret | failed "
-        "| covered | vs 32 | vs 200 | pays after |",
+        "| data | rows | target | best of grid | batch 32 | batch 200 | advised | probe | in trainings | regret "
+        "| failed | covered | vs 32 | vs 200 | pays after |",
         "|" + "---|" * 15,
     ]
     lines += [_row(finding) for finding in found]
@@ -140,9 +140,9 @@ def verdict(found: list[Finding]) -> str:
         f"**{'Holds' if holds else 'Refuted'}**: median regret {regret:.2f} (at most {MOST_REGRET} allowed); with a "
         f"third of the probe {against[0]:.2f} of the time of batch 32 and {against[1]:.2f} of that of min(200, n), "
         f"both at 1e-3 (below 1 required; better on {wins[0]} and {wins[1]} of {len(found)} data sets). "
-        f"{failed['advised']:.0f} % of the trainings as advised missed the target (best of grid {failed['grid']:.0f} %, "
-        f"batch 32 {failed['batch 32']:.0f} %, batch 200 {failed['batch 200']:.0f} %); of those by advice that states an "
-        f"interval, {inside} were within it."
+        f"{failed['advised']:.0f} % of the trainings as advised missed the target (best of grid {failed['grid']:.0f} "
+        f"%, batch 32 {failed['batch 32']:.0f} %, batch 200 {failed['batch 200']:.0f} %); of those by advice that "
+        f"states an interval, {inside} were within it."
     )
 
 

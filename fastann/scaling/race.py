@@ -52,7 +52,7 @@ _CLEAR = 0.1
 #: Part of the loss that a rate next to the one expected must be better by: as much as one comparison is uncertain.
 _RESERVE = 0.04
 
-#: Most that is made of a noise scale: beyond it the signal is hardly told from 0.
+#: Most that is made of a noise scale, and what is made of one that is refused: there the signal is not told from 0.
 _MOST_NOISE = 1024.0
 
 
@@ -64,7 +64,7 @@ class Race:
         course: what is raced on.
         centre: the learning rate expected to be good at the anchor.
         rates: the only learning rates allowed, or None for any.
-        power: learning rates are scaled by the batch size to this power.
+        power: that learning rates are scaled by, see `scaled`.
         seconds: after them nothing further begins.
         check: called between calls of the backend; raises to stop.
 
@@ -118,8 +118,14 @@ class Race:
         return max(min(LEAST, self.course.rows), min(wanted, self.course.largest))
 
     def scaled(self, rate: float, before: int, size: int) -> float:
-        """Return a learning rate at another batch size; where rates are given it stays."""
-        return rate if self.rates is not None else rate * (size / before) ** self.power
+        """Return a learning rate at another batch size; where rates are given it stays.
+
+        rate(B) = most / (1 + B_crit / B)^power, which is B^power far below B_crit and where B_crit is unknown
+        (McCandlish et al. 2018, arXiv:1812.06162, section 2.2).
+        """
+        known = self.noise.scale.value if self.noise is not None else math.nan
+        ratio = (1 + known / before) / (1 + known / size) if math.isfinite(known) else size / before
+        return rate if self.rates is not None else rate * ratio**self.power
 
     def predicted(self, size: int) -> float:
         """Return the seconds of a step that the cost model predicts."""
@@ -165,7 +171,7 @@ class Race:
         """Return B* = sqrt(B_crit t0 / c)."""
         assert self.noise is not None
         scale = self.noise.scale.value
-        critical = min(max(scale, float(LEAST)), _MOST_NOISE) if math.isfinite(scale) else _MOST_NOISE / 2
+        critical = min(max(scale, float(LEAST)), _MOST_NOISE) if math.isfinite(scale) else _MOST_NOISE
         best = math.sqrt(critical * self.line.a / self.line.b) if self.line.b > 0 else critical
         return min(max(best, 16.0), 4096.0, float(self.course.largest))
 
