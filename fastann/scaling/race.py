@@ -9,7 +9,7 @@
    of 2 from the anchor at most an eighth of the time is lost, and the anchor, for which there is evidence, is advised.
 3. Beyond it, the rate is carried over by the rule and the proposal trains as many seconds as the anchor's best, or as
    long as `LEAST_STEPS` of its own take. The lower loss at equal seconds, on rows held out, wins. A proposal that would
-   take more than twice as long, as where time grows with the rows, is not tried; one doubling towards it is advised.
+   take more than twice as long, as where time grows with the rows, is not tried, and the anchor is advised.
 
 Where even the first stage would take more than `MOST_PASSES` passes, a probe would cost as much as a training. Then
 stage 2 alone, at the first weights, gives the batch size, and the rule the rate.
@@ -181,8 +181,6 @@ class Race:
         seconds = self.best.steps * self.best.seconds
         needed = max(seconds, LEAST_STEPS * self.step_seconds(size))
         if needed > _DEAREST * seconds or time.perf_counter() - began > self.seconds:
-            near = 2 * self.batch_size if size > self.batch_size else self.batch_size // 2
-            self.rate, self.batch_size = self.scaled(self.rate, self.batch_size, near), near
             return
         rider = self.course.rider(size, self.scaled(self.rate, self.batch_size, size))
         for each in (rider, self.best):
