@@ -91,7 +91,7 @@ def _render(findings: Findings, words: list[Verdict]) -> str:
 
 
 def _svg(figure: Figure, number: int) -> str:
-    """Return a figure as an SVG element whose ids are those it refers to, and no other figure's of the page."""
+    """Return a figure as an SVG element with no ids but those it refers to, which no other figure of the page has."""
     import matplotlib
 
     text = io.StringIO()

@@ -164,14 +164,14 @@ def _furthest(findings: Findings, one: OptimizerFindings) -> Verdict:
         held = [size for size, _ in takewhile(lambda cell: cell[1] == "holds", above)]
         failed = [f"{size}" for size, word in above if word == "fails"]
         reached[rule] = held[-1] if held else 0
-        parts.append(f"{RULE_WORDS[rule]} {f'up to {held[-1]}' if held else 'not at the next size'}, "
-                     f"fails at {listed(failed)}")  # fmt: skip
+        parts.append(f"{RULE_WORDS[rule]} {f'up to {held[-1]}' if held else 'at none'}"
+                     + (f" (fails at {listed(failed)})" if failed else ""))  # fmt: skip
     if not reached:
         return Verdict(question, UNKNOWN, "No batch size above the base was compared.")
     furthest = max(reached.values())
     best = [RULE_WORDS[rule] for rule, size in reached.items() if size == furthest]
     answer = f"{'; '.join(best)} (to {furthest})" if furthest else UNKNOWN
-    text = "Shown to hold at equal epochs at every size above the base, within the margin: " + "; ".join(parts) + "."
+    text = "Shown to hold at equal epochs, size after size above the base: " + "; ".join(parts) + "."
     return Verdict(question, answer, text)
 
 

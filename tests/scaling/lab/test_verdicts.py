@@ -127,7 +127,7 @@ def test_the_linear_rule_holds_and_breaks_where_the_law_says(found: Findings) ->
 def test_the_rule_of_the_law_goes_furthest(found: Findings) -> None:
     """The best rate is made to saturate, so this rule alone holds at every size."""
     assert answer(found, "furthest up").answer == "saturating (to 1024)"
-    assert "linear up to 32, fails at 64" in answer(found, "furthest up").sentence
+    assert "linear up to 32 (fails at 64" in answer(found, "furthest up").sentence
 
 
 def test_the_fastest_batch_comes_out(found: Findings) -> None:
