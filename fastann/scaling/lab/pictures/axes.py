@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from fastann.scaling.lab.intervals import Estimate
 
 _MOST_TICKS = 6
+#: Inches that a label needs.
+_LEGEND_COLUMN = 2.5
 
 
 def batch_axis(axes: Axes, sizes: Any, label: bool = True) -> None:
@@ -71,7 +73,8 @@ def with_errors(
 
 
 def bottom_legend(figure: Figure, panels: Sequence[Axes], columns: int = 5) -> None:
-    """Put one legend for all panels below them; a label counts once."""
+    """Put one legend for all panels below them, in at most so many columns as fit; a label counts once."""
+    columns = max(1, min(columns, int(figure.get_figwidth() / _LEGEND_COLUMN)))
     found: dict[str, Any] = {}
     for panel in panels:
         for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
