@@ -1,26 +1,41 @@
-"""Put the table of the newest comparison into README.md, between its two marks: `make bench-table`."""
+"""Put the table of the newest comparisons into README.md, between its two marks: `make bench-table`."""
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
+from typing import Any
 
+from fastann.bench.contenders import CONTENDERS
+from fastann.bench.record import read_records
 from fastann.bench.report import markdown_table
 
 ROOT = Path(__file__).parents[1]
 BEGIN, END = "<!-- benchmark table -->", "<!-- end of the benchmark table -->"
 
 
-def main() -> None:
-    """Read the newest results/peers-*.json and rewrite the part of the README between the marks."""
-    found = sorted((ROOT / "benchmarks" / "results").glob("peers-*.json"), key=lambda path: path.stat().st_mtime)
+def comparisons() -> list[dict[str, Any]]:
+    """Return the records of comparisons in results/, from the oldest to the newest."""
+    found = [record for record in read_records(ROOT / "benchmarks" / "results") if record["suite"] == "peers"]
     if not found:
-        raise SystemExit(
-            "there is no benchmarks/results/peers-*.json: run fastann bench peers --out benchmarks/results"
-        )
-    record = json.loads(found[-1].read_text(encoding="utf-8"))
-    machine = record["machine"]
+        raise SystemExit("benchmarks/results/ has no comparison: run fastann bench peers --out benchmarks/results")
+    return sorted(found, key=lambda record: str(record["machine"]["date"]))
+
+
+def newest_entries(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the newest entry of each network and batch, contenders in the order of their list."""
+    entries = {(e["name"], e["batch_size"]): e for record in records for e in record["results"]}
+    places = list(CONTENDERS)
+    named = sorted({name for e in entries.values() for name in e["contenders"]}, key=places.index)
+    return [
+        {**e, "contenders": {n: e["contenders"][n] for n in named if n in e["contenders"]}} for e in entries.values()
+    ]
+
+
+def main() -> None:
+    """Rewrite the part of the README between the marks."""
+    records = comparisons()
+    machine = records[-1]["machine"]
     names = ("numba", "scipy", "jax", "torch", "keras", "scikit-learn")
     versions = ", ".join(f"{name} {machine['versions'][name]}" for name in names if machine["versions"].get(name))
     hardware = f"{machine['cpu']}, {machine['cores']} cores, {machine['date'][:10]}; {versions}."
@@ -30,9 +45,9 @@ def main() -> None:
     _, _, after = rest.partition(END)
     if not rest or not after:
         raise SystemExit(f"README.md must have the marks {BEGIN} and {END}")
-    table = markdown_table(record["results"])
+    table = markdown_table(newest_entries(records))
     readme.write_text(f"{before}{BEGIN}\n{hardware}\n\n{table}\n{END}{after}", encoding="utf-8")
-    sys.stdout.write(f"README.md has the table of {found[-1].name}\n")
+    sys.stdout.write(f"README.md has the table of {len(records)} records\n")
 
 
 if __name__ == "__main__":

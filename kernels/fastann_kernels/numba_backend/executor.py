@@ -27,11 +27,15 @@ _NO_PENALTIES = np.zeros((0, 2))
 #: Floating-point operations a step that make one more thread worth while: about 15 microseconds of one core.
 _WORK_PER_THREAD = 1.5e6
 
+#: Floating-point operations of a call without training that make it worth while to wake threads: half a millisecond of
+#: one core, which is what waking takes where a virtual machine has given the core away.
+_WORK_TO_WAKE = 5e7
+
 #: Multiplications up to which the kernel for small matrices beats the library (measured for a row of layer sizes).
 _SMALL_PRODUCT = {"scipy": 1 << 23, "mkl": 1 << 16}
 
 #: Rows and multiplications up to which a prediction is made at once, without a team.
-_FEW_ROWS, _FEW_MULTIPLICATIONS = 64, 1 << 18
+_FEW_ROWS, _FEW_MULTIPLICATIONS = 64, 1 << 23
 
 
 @dataclass
@@ -209,7 +213,7 @@ class NumbaExecutor:
     ) -> Record:
         """Run every row forward; `members` threads share each batch, if it is given."""
         arguments = self._arguments(I.EVALUATE, data, min(batch_size, data.rows))
-        members = members or self._members(int(arguments[I.BATCH]))
+        members = members or self._members_forward(int(arguments[I.BATCH]), data.rows)
         call = Call(arguments, data.rows, _NO_ORDER, _NO_ROWS, penalties, collect_outputs, members)
         return self._run(call, state, self._no_gradients)
 
@@ -218,7 +222,7 @@ class NumbaExecutor:
             return self._predict_at_once(state, x)
         data = self.put_data(x)
         arguments = self._arguments(I.PREDICT, data, min(batch_size, data.rows))
-        members = self._members(int(arguments[I.BATCH]))
+        members = self._members_forward(int(arguments[I.BATCH]), data.rows)
         call = Call(arguments, data.rows, _NO_ORDER, _NO_ROWS, _NO_PENALTIES, True, members)
         outputs = self._run(call, state, self._no_gradients).outputs
         assert outputs is not None
@@ -232,7 +236,8 @@ class NumbaExecutor:
     def _predict_at_once(self, state: State, x: Array) -> Array:
         """Return what `predict` does for a few rows, where allocating and holding BLAS would be most of the time.
 
-        BLAS takes one thread for products this small by itself.
+        One thread does it: MKL has no more, and where BLAS is OpenBLAS, which would take several for larger products,
+        those of so few rows are for the kernel for small matrices.
         """
         once: Once | None = getattr(self._local, "once", None)
         if once is None:
@@ -285,6 +290,16 @@ class NumbaExecutor:
         """Return how many threads share a batch: more than one only where the work outweighs waiting for each other."""
         work = 6.0 * batch * self.program.multiplications
         return max(1, min(self._threads, batch, int(work / _WORK_PER_THREAD)))
+
+    def _members_forward(self, batch: int, rows: int) -> int:
+        """Return how many threads share a batch of a call that runs so many rows forward and no more.
+
+        Training must not look at the length of a call: the same epoch in other calls has the same sums.
+        """
+        work = 2.0 * self.program.multiplications
+        if rows * work < _WORK_TO_WAKE:
+            return 1
+        return max(1, min(self._threads, batch, int(batch * work / _WORK_PER_THREAD)))
 
     def _gradients(self, members: int) -> Array:
         """Return this thread's float[members, P], made anew only when the team grows."""
