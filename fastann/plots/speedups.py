@@ -22,6 +22,8 @@ def speedups(factors: Mapping[str, Mapping[str, float]], title: str = "Times as 
         ImportError: matplotlib is not installed.
         ValueError: there is nothing to draw.
     """
+    from matplotlib.ticker import LogLocator, NullLocator
+
     names = list(dict.fromkeys(name for group in factors.values() for name in group))
     if not names:
         raise ValueError("expected at least one factor to draw, got none.")
@@ -37,6 +39,9 @@ def speedups(factors: Mapping[str, Mapping[str, float]], title: str = "Times as 
             left=1,
             height=height * 0.92,
             color=COLOURS[number % len(COLOURS)],
+            hatch="" if number < len(COLOURS) else "////",  # a second round of the same colours
+            edgecolor="white",
+            linewidth=0,
             label=name,
         )
         texts = [f"{short_number(round(value, 2))}x" for value in values]
@@ -44,7 +49,10 @@ def speedups(factors: Mapping[str, Mapping[str, float]], title: str = "Times as 
     axes.axvline(1, color="black", linewidth=1.2)
     axes.set_xscale("log")
     low, high = axes.get_xlim()
-    axes.set_xlim(min(low, 0.8), high * 1.6)
+    axes.set_xlim(min(low / 1.25, 0.8), high * 1.6)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(lambda value, place: f"{value:g}x")
+    axes.xaxis.set_minor_locator(NullLocator())
     axes.set_yticks(range(len(factors)), list(factors))
     axes.invert_yaxis()
     axes.set_xlabel("time of a step over that of the first contender (logarithmic)")
