@@ -231,10 +231,10 @@ def _train_for_ever() -> None:
 
 
 def test_a_signal_during_the_work_is_raised_after_it() -> None:
-    threading.Timer(0.05, _thread.interrupt_main).start()
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job may ignore the signal
     try:
         with pytest.raises(KeyboardInterrupt):
+            threading.Timer(0.05, _thread.interrupt_main).start()
             _train_for_ever()
     finally:
         signal.signal(signal.SIGINT, before)
