@@ -225,7 +225,8 @@ def test_calls_that_do_not_wait_for_one_another_are_waited_for() -> None:
     assert team.run(lambda member: member + 5, 2) == 5
 
 
-def _train_for_ever() -> None:
+def _train_until_interrupted() -> None:
+    threading.Timer(0.05, _thread.interrupt_main).start()
     while True:
         _train(2)
 
@@ -234,8 +235,7 @@ def test_a_signal_during_the_work_is_raised_after_it() -> None:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job may ignore the signal
     try:
         with pytest.raises(KeyboardInterrupt):
-            threading.Timer(0.05, _thread.interrupt_main).start()
-            _train_for_ever()
+            _train_until_interrupted()
     finally:
         signal.signal(signal.SIGINT, before)
     np.testing.assert_array_equal(_train(2)[0].params, _train(2)[0].params)
