@@ -11,10 +11,13 @@ from typing import Protocol
 
 from fastann_kernels.backend import Array
 
-from fastann.training.pace import COMPILED_CALL, step_seconds
+from fastann.training.pace import step_seconds
 from fastann.training.reader import MOST_BATCHES, BatchReader, Group
 from fastann.training.session import PlacedData, Session
 from fastann.training.source import Source
+
+#: Seconds that a call may take, so that interrupts are served.
+CALL_SECONDS = 1.0
 
 #: Rows that go through the network together where nobody looks at single batches: results do not depend on it.
 ROWS_TOGETHER = {"numba": 256, "jax": 1024}
@@ -175,7 +178,7 @@ def pieces(session: Session, source: Source, batch_size: int, every_batch: bool)
 
 
 def batches_a_call(session: Session, batch_size: int) -> int:
-    """Return how many batches make about a second of work, a power of two."""
+    """Return how many batches make about `CALL_SECONDS` of work, a power of two."""
     # forward is a third of a step
-    batches = max(1, int(3 * COMPILED_CALL / step_seconds(session.program, batch_size)))
+    batches = max(1, int(3 * CALL_SECONDS / step_seconds(session.program, batch_size)))
     return 1 << (batches.bit_length() - 1)
