@@ -35,19 +35,32 @@ def write_record(
 ) -> Path:
     """Write one run of a suite, with the machine it ran on, and return the file: <suite>-<processor>.json.
 
-    `device` is the processor's name where it is not the machine's own, such as a GPU. The file is written beside and
-    renamed into place.
+    `device` is the processor's name where it is not the machine's own, such as a GPU. Of files and folders that results
+    name, such as libraries, the last part is kept. The file is written beside and renamed into place.
     """
     about = machine.describe(PACKAGES)
     if device is not None:
         about["device"] = device
     path = Path(folder) / f"{suite}-{machine.slug(device or about['cpu'])}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    record = {"suite": suite, "machine": about, "settings": settings, "results": results}
+    record = {"suite": suite, "machine": about, "settings": settings, "results": without_folders(results)}
     beside = path.with_name(f".{path.name}.part")
     beside.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     beside.replace(path)
     return path
+
+
+def without_folders(value: Any) -> Any:
+    """Return JSON-like data with absolute paths cut to their last part: where things lie is nobody's business.
+
+    >>> without_folders({"blas": ["/opt/lib/libblas.so", 2]})
+    {'blas': ['libblas.so', 2]}
+    """
+    if isinstance(value, dict):
+        return {key: without_folders(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_folders(part) for part in value]
+    return Path(value).name if isinstance(value, str) and os.path.isabs(value) else value
 
 
 def read_records(folder: str | os.PathLike[str]) -> list[dict[str, Any]]:
