@@ -27,15 +27,15 @@ _NO_PENALTIES = np.zeros((0, 2))
 #: Floating-point operations a step that make one more thread worth while: about 15 microseconds of one core.
 _WORK_PER_THREAD = 1.5e6
 
-#: Floating-point operations of a call without training that make it worth while to wake threads: half a millisecond of
-#: one core, which is what waking takes where a virtual machine has given the core away.
-_WORK_TO_WAKE = 5e7
+#: Floating-point operations of a call without training that make it worth while to wake threads: two milliseconds of
+#: one core, half of which are saved; setting up the call, waking and meeting take most of a millisecond.
+_WORK_TO_WAKE = 2e8
 
 #: Multiplications up to which the kernel for small matrices beats the library (measured for a row of layer sizes).
 _SMALL_PRODUCT = {"scipy": 1 << 23, "mkl": 1 << 16}
 
 #: Rows and multiplications up to which a prediction is made at once, without a team.
-_FEW_ROWS, _FEW_MULTIPLICATIONS = 64, 1 << 23
+_FEW_ROWS, _FEW_MULTIPLICATIONS = 64, 1 << 26
 
 
 @dataclass
