@@ -80,12 +80,18 @@ class Advice:
         checked = ", ".join(f"{rate:.3g} {outcome}" for rate, outcome in self.check.items()) or "no other tried"
         goal = "" if math.isnan(self.target) else f" to a validation loss of {self.target:.4g}"
         expected = f"expected {_seconds(self.seconds)}{goal}"
-        if not self.reached:
+        if not self.evidence:
+            expected = "no training was tried"
+        elif not self.reached:
             expected = f"the probe did not get{goal or ' to any loss'}"
             if math.isfinite(self.seconds.value):
                 expected += f", expected after {_seconds(self.seconds)}"
         hardware = f"B_hw {self.b_hw:.3g}" if math.isfinite(self.b_hw) else "a step as fast at every size"
-        evidence = f"{len(self.evidence)} probe runs" if self.evidence else "none, so few rows are too soon trained on"
+        evidence = (
+            f"{len(self.evidence)} probe runs"
+            if self.evidence
+            else "none, a probe of so few rows costs as much as a training"
+        )
         return (
             f"batch {low}-{high} (best {self.batch_size}), {self.optimizer} at learning rate {self.learning_rate:.3g} "
             f"({self.rule} rule; checked: {checked}); {expected}; B_crit {_rows(self.b_crit)}, {hardware}, "

@@ -110,11 +110,12 @@ class Once:
 
     def __init__(self, executor: NumbaExecutor) -> None:
         program = executor.program
-        workspace = Workspace(executor, _FEW_ROWS, executor.half_params())
+        workspace = Workspace(executor, executor.few, executor.half_params())
         self.buffers = workspace.buffers
         self.arguments = np.zeros(I.ARGUMENTS, np.int64)
         self.arguments[[I.MODE, I.SMALL, I.RULE, I.FLAGS, I.X_COLUMNS, I.CAPACITY, I.MEMBERS, I.COLLECT]] = (
-            I.PREDICT, executor._small, executor.plan.rule, executor.plan.flags, program.input_columns, _FEW_ROWS, 1, 1,
+            I.PREDICT, executor._small, executor.plan.rule, executor.plan.flags, program.input_columns, executor.few, 1,
+            1,
         )  # fmt: skip
         self.barrier = np.zeros(1, np.int64)
         self.calls = np.zeros(CALL_SIZE, np.int64)
@@ -159,6 +160,9 @@ class NumbaExecutor:
     """One program in one precision on the CPU; see `fastann_kernels.backend.Executor`.
 
     Calls from several threads are safe: each thread has buffers of its own and the jitted function releases the GIL.
+
+    Attributes:
+        few: rows up to which a prediction is made at once.
     """
 
     def __init__(self, program: Program, precision: str = "float32") -> None:
@@ -166,6 +170,7 @@ class NumbaExecutor:
         self._small = _SMALL_PRODUCT[blas.bind()]
         self.program = program
         self.precision = precision
+        self.few = min(_FEW_ROWS, _FEW_MULTIPLICATIONS // max(1, program.multiplications))
         self.dtype = storage_dtype(precision)
         self.plan = make_plan(program)
         self._separable = separable(program)
@@ -218,7 +223,7 @@ class NumbaExecutor:
         return self._run(call, state, self._no_gradients)
 
     def predict(self, state: State, x: Array, batch_size: int) -> Array:
-        if 0 < len(x) <= _FEW_ROWS and len(x) * self.program.multiplications <= _FEW_MULTIPLICATIONS:
+        if 0 < len(x) <= self.few:
             return self._predict_at_once(state, x)
         data = self.put_data(x)
         arguments = self._arguments(I.PREDICT, data, min(batch_size, data.rows))
@@ -230,14 +235,13 @@ class NumbaExecutor:
 
     def few_rows(self, state: State) -> FewRows | None:
         """Return what predicts few rows of a state without the cost of a call; None where that is not its main part."""
-        rows = min(_FEW_ROWS, _FEW_MULTIPLICATIONS // max(1, self.program.multiplications))
-        return FewRows(self, state, rows) if rows > 0 else None
+        return FewRows(self, state, self.few) if self.few > 0 else None
 
     def _predict_at_once(self, state: State, x: Array) -> Array:
         """Return what `predict` does for a few rows, where allocating and holding BLAS would be most of the time.
 
-        One thread does it: MKL has no more, and where BLAS is OpenBLAS, which would take several for larger products,
-        those of so few rows are for the kernel for small matrices.
+        One thread does it: MKL has no more, and where BLAS is OpenBLAS, dense layers of so few rows are for the kernel
+        for small matrices. What is left to OpenBLAS, large convolutions, may take its threads.
         """
         once: Once | None = getattr(self._local, "once", None)
         if once is None:
