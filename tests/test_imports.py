@@ -177,9 +177,12 @@ ONE_SIDED = {
         "layout": "where values lie in the buffers; XLA decides that",
         "operations": "instructions compiled on their own, called by address; JAX traces them",
         "patches": "the cells under a filter as a matrix; XLA convolves by itself",
+        "products": "products of small matrices, written in LLVM's language; XLA has its own",
         "plan": "turns a program into tables of integers; JAX traces it",
+        "steps": "divides the optimizer's work among threads; XLA does",
         "team": "threads that share a batch; XLA has its own",
-        "vectors": "products of small matrices, written in LLVM's language; XLA has its own",
+        "vectors": "vector instructions, written in LLVM's language; XLA has its own",
+        "walk": "walks over tables of integers; JAX traces the program",
         "windows": "where a window lies in an image; jax.lax slides it",
     },
     "jax_backend": {
@@ -209,7 +212,6 @@ DIFFERENT = {
         ("conv2d", "depthwise_conv2d", "max_pool2d", "average_pool2d", "pad2d"),
         "Numba's kernel takes flat arrays and a geometry, JAX's the instruction",
     ),
-    "forward": "Numba walks a table of integers, JAX the program itself",
 }
 
 

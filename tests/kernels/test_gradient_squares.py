@@ -143,21 +143,22 @@ def test_norms_are_those_of_per_example_gradients(backend: str, case: Case) -> N
 
 
 @pytest.mark.skipif("numba" not in available_backends(), reason="numba is not installed")
-@pytest.mark.parametrize("members", [2, 3])
-def test_norms_do_not_depend_on_the_team(members: int) -> None:
+@pytest.mark.parametrize("rows_at_once", [2, ROWS])
+@pytest.mark.parametrize("members", [1, 2, 3])
+def test_norms_do_not_depend_on_the_team(members: int, rows_at_once: int) -> None:
     from fastann_kernels.numba_backend.executor import NumbaExecutor
 
     case = CASES[3]
     program, data, params = build(case)
     executor = NumbaExecutor(program, "float64")
-    executor._members = lambda batch: members  # type: ignore[method-assign]
+    executor._members, executor.rows_at_once = lambda batch: members, rows_at_once  # type: ignore[method-assign]
     state, placed = put(executor, case, program, data, params)
     order = np.random.default_rng(1).permutation(ROWS)
     want = expected(case, program, data, params, order)
     np.testing.assert_allclose(executor.gradient_squares(state, placed, order, BATCH, KEY), want, rtol=1e-10)
     clipped = replace(program, update=UpdateRule("sgd", flags=("global_clipnorm",)))
     executor = NumbaExecutor(clipped, "float64")
-    executor._members = lambda batch: members  # type: ignore[method-assign]
+    executor._members, executor.rows_at_once = lambda batch: members, rows_at_once  # type: ignore[method-assign]
     steps = steps_for(clipped, ROWS, BATCH, numbers={"global_clipnorm": 1e-3}, key=KEY, squares_every=1)
     steps = replace(steps, order=order, penalties=np.full((len(program.parameters), 2), 0.01))
     record = executor.train(executor.put_state(state_for(program, params)), placed, steps)[1]

@@ -54,17 +54,20 @@ def _data() -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
     return rng.standard_normal((ROWS, 6)), rng.integers(0, 3, (ROWS, 1)).astype(float), rng.random((ROWS, 1))
 
 
-def _train(members: int, flags: tuple[str, ...] = (), rate: float = 0.01) -> tuple[HostState, Record]:
+def _train(
+    members: int, flags: tuple[str, ...] = (), rate: float = 0.01, batch: int = BATCH, rows_at_once: int = ROWS
+) -> tuple[HostState, Record]:
     """Train three epochs with a team of a given size."""
     program = _program(flags)
     executor = NumbaExecutor(program, "float64")
+    executor.rows_at_once = rows_at_once
     executor._members = lambda batch: members  # type: ignore[method-assign]
     x, y, weights = _data()
     start = np.random.default_rng(3).standard_normal(program.parameter_count)
     state = executor.put_state(HostState(start, np.zeros((2, program.parameter_count))))
     data = executor.put_data(x, y, weights)
     assert program.update is not None
-    count = -(-ROWS // BATCH)
+    count = -(-ROWS // batch)
     for epoch in range(3):
         coefficients = np.zeros((count, len(program.update.columns)))
         columns = {
@@ -80,16 +83,21 @@ def _train(members: int, flags: tuple[str, ...] = (), rate: float = 0.01) -> tup
         penalties = np.array([[1e-3, 1e-2], [0, 0], [0, 0], [0, 0]])
         order = np.random.default_rng(epoch).permutation(ROWS)
         state, record = executor.train(
-            state, data, Steps(order, BATCH, epoch * count, coefficients, penalties, (1, 2), collect_outputs=True)
+            state, data, Steps(order, batch, epoch * count, coefficients, penalties, (1, 2), collect_outputs=True)
         )
     return executor.get_state(state), record
 
 
-@pytest.mark.parametrize("members", [2, 3])
+# in batches of 3 the team shares the gradient of the first kernel by its rows, in batches of 11 by those of the batch
+@pytest.mark.parametrize("batch", [3, BATCH])
+@pytest.mark.parametrize("rows_at_once", [ROWS, 2, 1])
+@pytest.mark.parametrize("members", [1, 2, 3])
 @pytest.mark.parametrize("flags", [(), ("decay", "global_clipnorm")], ids=["plain", "clipped"])
-def test_training_does_not_depend_on_the_team(members: int, flags: tuple[str, ...]) -> None:
-    alone, alone_record = _train(1, flags)
-    team, record = _train(members, flags)
+def test_training_does_not_depend_on_the_team(
+    members: int, flags: tuple[str, ...], batch: int, rows_at_once: int
+) -> None:
+    alone, alone_record = _train(1, flags, batch=batch)
+    team, record = _train(members, flags, batch=batch, rows_at_once=rows_at_once)
     np.testing.assert_allclose(team.params, alone.params, rtol=1e-12, atol=1e-14)
     np.testing.assert_allclose(team.slots, alone.slots, rtol=1e-10, atol=1e-14)
     np.testing.assert_allclose(record.losses, alone_record.losses, rtol=1e-12)
@@ -116,9 +124,11 @@ def test_evaluation_and_prediction_do_not_depend_on_the_team() -> None:
     results = []
     for members in (1, 2):
         executor = NumbaExecutor(program, "float64")
-        executor._members = lambda batch, members=members: members  # type: ignore[method-assign, misc]
+        executor.rows_at_once = 3
         state = executor.put_state(HostState(start, np.zeros((2, program.parameter_count))))
-        record = executor.evaluate(state, executor.put_data(x, y, weights), BATCH, np.full((4, 2), 0.01))
+        record = executor.evaluate(
+            state, executor.put_data(x, y, weights), BATCH, np.full((4, 2), 0.01), members=members
+        )
         results.append((record.losses, record.metric_sums, executor.predict(state, x, BATCH)))
     for one, two in zip(*results, strict=True):
         np.testing.assert_allclose(one, two, rtol=1e-12)

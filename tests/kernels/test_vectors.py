@@ -12,14 +12,23 @@ if "numba" not in available_backends():
     pytest.skip("numba is not installed", allow_module_level=True)
 
 import numba
-from fastann_kernels.numba_backend.vectors import column_sums, gather_rows, small_gemm
+from fastann_kernels.numba_backend.products import small_gemm
+from fastann_kernels.numba_backend.vectors import column_sums, gather_rows
 
-SIZES = [(1, 1, 1), (3, 5, 7), (7, 16, 30), (8, 17, 2), (13, 33, 9), (15, 40, 1), (16, 64, 3), (2, 100, 31)]
+SIZES = [
+    (1, 1, 1), (3, 5, 7), (7, 16, 30), (8, 17, 2), (13, 33, 9), (15, 40, 1), (16, 64, 3), (2, 100, 31), (17, 50, 300),
+    (40, 31, 128), (25, 65, 129), (3, 4, 0),
+]  # fmt: skip
 
 
 @numba.njit
 def multiply(rows, columns, inner, a, a_row, a_column, b, bias, c, add):  # type: ignore[no-untyped-def]
-    small_gemm(rows, columns, inner, a, a_row, a_column, b, columns, bias, c, columns, add)
+    small_gemm(rows, columns, inner, a, a_row, a_column, b, columns, 1, bias, c, columns, add)
+
+
+@numba.njit
+def multiply_turned(rows, columns, inner, a, b, c, add):  # type: ignore[no-untyped-def]
+    small_gemm(rows, columns, inner, a, inner, 1, b, 1, inner, b[:0], c, columns, add)
 
 
 @numba.njit
@@ -44,7 +53,7 @@ def test_small_products(size: tuple[int, int, int], dtype: str) -> None:
     a, b, c, bias = (
         rng.normal(size=s).astype(dtype) for s in ((rows, inner), (inner, columns), (rows, columns), columns)
     )
-    close: Any = {"rtol": tolerance(dtype), "atol": tolerance(dtype) * inner}
+    close: Any = {"rtol": tolerance(dtype), "atol": tolerance(dtype) * max(1, inner)}
 
     out = np.full((rows + 1, columns), 7, dtype)
     multiply(rows, columns, inner, a.ravel(), inner, 1, b.ravel(), bias, out.ravel(), False)
@@ -55,6 +64,24 @@ def test_small_products(size: tuple[int, int, int], dtype: str) -> None:
     transposed = np.ascontiguousarray(a.T)
     multiply(rows, columns, inner, transposed.ravel(), 1, rows, b.ravel(), bias[:0], out.ravel(), True)
     np.testing.assert_allclose(out, c + a.astype(float) @ b, **close)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_products_with_a_matrix_that_lies_transposed(size: tuple[int, int, int], dtype: str) -> None:
+    rows, columns, inner = size
+    rng = np.random.default_rng(0)
+    a, b, c = (rng.normal(size=s).astype(dtype) for s in ((rows, inner), (columns, inner), (rows, columns)))
+    close: Any = {"rtol": tolerance(dtype), "atol": tolerance(dtype) * max(1, inner)}
+
+    out = np.full((rows + 1, columns), 7, dtype)
+    multiply_turned(rows, columns, inner, a.ravel(), b.ravel(), out.ravel(), False)
+    np.testing.assert_allclose(out[:rows], a.astype(float) @ b.T, **close)
+    assert (out[rows] == 7).all(), "a row behind the result was written"
+
+    out = c.copy()
+    multiply_turned(rows, columns, inner, a.ravel(), b.ravel(), out.ravel(), True)
+    np.testing.assert_allclose(out, c + a.astype(float) @ b.T, **close)
 
 
 def test_a_product_overwrites_nan_and_passes_it_on() -> None:

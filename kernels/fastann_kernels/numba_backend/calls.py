@@ -7,7 +7,7 @@ machine address that the loop calls, so a new one costs no other network any com
     t         int64[]: the instruction, as `encode` lays it out
     numbers   float64[]: its constants
     params, grads                  the flat vectors (grads: this member's own)
-    values, deltas, scratch        the buffers of columns, see `layout`
+    values, deltas, scratch        the team's buffers of columns, see `layout`
     workspace                      this member's own, not kept between two calls
     shared                         the team's, to exchange sums between members
     barrier                        for `wait_for_all`
@@ -26,9 +26,12 @@ from fastann_kernels.program import Instruction, Program
 
 # Entries of `call`: rows of this member, the first of them in the batch, rows the buffers are made for, whether this is
 # training, member and members of the team, rows of the batch, the key of the step, the largest product for
-# `small_gemm`, and whether the norms of gradients are measured.
-ROWS, FIRST, CAPACITY, TRAINING, MEMBER, MEMBERS, BATCH_ROWS, KEY_0, KEY_1, SMALL, SQUARES = range(11)
-CALL_SIZE = 11
+# `small_gemm`, whether the norms of gradients are measured, the place of this member's first row in the buffers, and
+# the rows that all members have there.
+(
+    ROWS, FIRST, CAPACITY, TRAINING, MEMBER, MEMBERS, BATCH_ROWS, KEY_0, KEY_1, SMALL, SQUARES, PLACE, PART_ROWS,
+) = range(13)  # fmt: skip
+CALL_SIZE = 13
 
 # Entries of `t`, followed by IN, D_IN, ACCUMULATE, SIZE of each input, then OFFSET, LENGTH, ADD of each parameter,
 # then the instruction's own integers.
@@ -75,14 +78,14 @@ class Operation:
 @kernel
 def output(call, t, values):
     """Return the output, rows * size elements."""
-    start = t[OUT] * call[CAPACITY]
+    start = t[OUT] * call[CAPACITY] + call[PLACE] * t[OUT_SIZE]
     return values[start : start + call[ROWS] * t[OUT_SIZE]]
 
 
 @kernel
 def delta(call, t, deltas):
     """Return the gradient of the output."""
-    start = t[D_OUT] * call[CAPACITY]
+    start = t[D_OUT] * call[CAPACITY] + call[PLACE] * t[OUT_SIZE]
     return deltas[start : start + call[ROWS] * t[OUT_SIZE]]
 
 
@@ -90,7 +93,7 @@ def delta(call, t, deltas):
 def source(call, t, values, k):
     """Return input number k."""
     place = OWN + 1 + INPUT_FIELDS * k
-    start = t[place] * call[CAPACITY]
+    start = t[place] * call[CAPACITY] + call[PLACE] * t[place + 3]
     return values[start : start + call[ROWS] * t[place + 3]]
 
 
@@ -100,7 +103,7 @@ def source_delta(call, t, deltas, k):
     place = OWN + 1 + INPUT_FIELDS * k
     if t[place + 1] < 0:
         return deltas[:0]
-    start = t[place + 1] * call[CAPACITY]
+    start = t[place + 1] * call[CAPACITY] + call[PLACE] * t[place + 3]
     return deltas[start : start + call[ROWS] * t[place + 3]]
 
 
@@ -126,7 +129,7 @@ def adds_gradient(t, k):
 @kernel
 def kept(call, t, scratch, columns):
     """Return the scratch of the instruction, rows * columns elements."""
-    start = t[SCRATCH] * call[CAPACITY]
+    start = t[SCRATCH] * call[CAPACITY] + call[PLACE] * columns
     return scratch[start : start + call[ROWS] * columns]
 
 

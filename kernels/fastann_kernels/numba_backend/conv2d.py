@@ -16,7 +16,8 @@ from fastann_kernels.numba_backend.compiling import kernel as compiled
 from fastann_kernels.numba_backend.compiling import lean
 from fastann_kernels.numba_backend.elementary import copy, fill, like
 from fastann_kernels.numba_backend.patches import COLUMNS, IMAGES, gather, layout_of, scatter
-from fastann_kernels.numba_backend.vectors import column_sums, small_gemm
+from fastann_kernels.numba_backend.products import small_gemm
+from fastann_kernels.numba_backend.vectors import column_sums
 from fastann_kernels.numba_backend.windows import geometry
 from fastann_kernels.program import Instruction, Program
 
@@ -63,7 +64,7 @@ def _multiply(rows, columns, inner, a, transposed, ld, W, b, y, width):
     """y = a @ W + b for W (inner, columns) and y (rows, columns), the rows of both `width` elements apart."""
     if inner * width <= _CACHED:
         row, column = (1, ld) if transposed else (ld, 1)
-        small_gemm(rows, columns, inner, a, row, column, W, width, b, y, width, False)
+        small_gemm(rows, columns, inner, a, row, column, W, width, 1, b, y, width, False)
         return
     if b.size:
         for r in range(rows):

@@ -11,20 +11,13 @@ from fastann_kernels.numba_backend.blas import gemm
 from fastann_kernels.numba_backend.compiling import lean
 from fastann_kernels.numba_backend.elementary import copy, fill, like
 from fastann_kernels.numba_backend.halves import round_to_halves
-from fastann_kernels.numba_backend.vectors import column_sums, small_gemm
+from fastann_kernels.numba_backend.products import small_gemm
+from fastann_kernels.numba_backend.vectors import column_sums
 
-#: Elements of a kernel that stay in the cache while it is read again for every 8 rows.
-_CACHED = 1 << 17
-#: Elements of a slab of a larger kernel; half as many as of a whole one were faster in trainings (measured).
-_SLAB = 1 << 16
 #: Elements of a matrix that stay in the cache while one loop after another goes over them.
 _BLOCK = 1 << 15
 #: Columns below which most lanes of a vector would be idle.
 _NARROW = 6
-#: Rows up to which, and columns from which, x^T delta is a product for the kernel for small matrices.
-_SHALLOW, _WIDE = 64, 32
-#: Elements of a kernel up to which it is turned, so that delta W^T is a product for the kernel for small matrices.
-TURNED = 2048
 
 
 @lean
@@ -38,30 +31,17 @@ def add_bias(b, z):
 
 
 @lean
-def _multiply_in_slabs(x, W, b, rows, fan_in, fan_out, y):
-    """y = x W + b, so many rows of W at a time that they stay in the cache."""
-    slab = max(1, _SLAB // fan_out)
-    for first in range(0, fan_in, slab):
-        bias = b if first == 0 else b[:0]
-        small_gemm(
-            rows, fan_out, min(slab, fan_in - first), x[first:], fan_in, 1, W[first * fan_out :], fan_out, bias, y,
-            fan_out, first > 0,
-        )  # fmt: skip
-
-
-@lean
 def dense(x, W, b, rows, fan_in, fan_out, code, alpha, y, z, small, half_x, half_W):
     """y = f(x W + b); z, unless empty, receives the input of f, which its derivative will need.
 
-    Products of at most `small` multiplications, counted for the part of W that stays in the cache, take the kernel for
-    small matrices.
+    Products of at most `small` multiplications take the kernel for small matrices.
     """
     biased = b.size > 0
     if half_W.size:
         round_to_halves(x, half_x)
         gemm(False, False, rows, fan_out, fan_in, half_x, fan_in, half_W, fan_out, like(x, 0), y, fan_out)
-    elif fan_out >= _NARROW and rows * min(fan_in * fan_out, _CACHED) <= small:
-        _multiply_in_slabs(x, W, b, rows, fan_in, fan_out, y)
+    elif fan_out >= _NARROW and rows * fan_in * fan_out <= small:
+        small_gemm(rows, fan_out, fan_in, x, fan_in, 1, W, fan_out, 1, b, y, fan_out, False)
         biased = False
     else:
         gemm(False, False, rows, fan_out, fan_in, x, fan_in, W, fan_out, like(x, 0), y, fan_out)
@@ -77,15 +57,12 @@ def dense(x, W, b, rows, fan_in, fan_out, code, alpha, y, z, small, half_x, half
 
 
 @lean
-def dense_backward(
-    x, W, y, z, delta, rows, fan_in, fan_out, code, alpha, dW, db, dx, add_W, add_b, add_x, small, turned, half_x,
-    half_W, half_delta,
-):  # fmt: skip
-    """From delta = dL/dy, which is turned into dL/dz in place: dW = x^T delta, db = sum of rows, dx = delta W^T,
-    each added to what is there if its flag says so.
+def dense_backward(W, y, z, delta, rows, fan_in, fan_out, code, alpha, db, dx, add_b, add_x, small, half_W, half_delta):
+    """From delta = dL/dy, which is turned into dL/dz in place: db = sum of rows, dx = delta W^T, each added to what is
+    there if its flag says so.
 
     An empty dx asks for no gradient of the input, an empty db says that the layer has no bias. `small` is as for
-    `dense`, `turned` has room for W if that has at most TURNED elements, `half_x` is as `dense` has left it.
+    `dense`.
     """
     if not add_b:
         fill(db, 0)  # a member of a team may have no rows
@@ -100,29 +77,32 @@ def dense_backward(
             column_sums(stop - start, fan_out, block, db, True)
         if half_W.size:
             round_to_halves(block, half_delta[first:last])
-    if half_W.size:
-        gemm(True, False, fan_in, fan_out, rows, half_x, fan_in, half_delta, fan_out, like(x, add_W), dW, fan_out)
-        if dx.size:
-            gemm(False, True, rows, fan_in, fan_out, half_delta, fan_out, half_W, fan_out, like(x, add_x), dx, fan_in)
+    if dx.size == 0:
         return
-    few = rows * W.size <= small
-    if few and rows <= _SHALLOW and fan_out >= _WIDE and W.size <= _CACHED:
-        small_gemm(fan_in, fan_out, rows, x, 1, fan_in, delta, fan_out, db[:0], dW, fan_out, add_W != 0)
+    if half_W.size:
+        gemm(False, True, rows, fan_in, fan_out, half_delta, fan_out, half_W, fan_out, like(W, add_x), dx, fan_in)
+    elif rows * W.size <= small and fan_in >= _NARROW:
+        small_gemm(rows, fan_in, fan_out, delta, fan_out, 1, W, 1, fan_out, db[:0], dx, fan_in, add_x != 0)
     else:
-        gemm(True, False, fan_in, fan_out, rows, x, fan_in, delta, fan_out, like(x, add_W), dW, fan_out)
-    if dx.size and few and fan_in >= _NARROW and W.size <= TURNED:
-        _turn(W, fan_in, fan_out, turned)
-        small_gemm(rows, fan_in, fan_out, delta, fan_out, 1, turned, fan_in, db[:0], dx, fan_in, add_x != 0)
-    elif dx.size:
-        gemm(False, True, rows, fan_in, fan_out, delta, fan_out, W, fan_out, like(x, add_x), dx, fan_in)
+        gemm(False, True, rows, fan_in, fan_out, delta, fan_out, W, fan_out, like(W, add_x), dx, fan_in)
 
 
 @lean
-def _turn(W, rows, columns, turned):
-    """turned (columns, rows) = W^T."""
-    for i in range(rows):
-        for j in range(columns):
-            turned[j * rows + i] = W[i * columns + j]
+def kernel_gradient(x, delta, rows, fan_in, fan_out, begin, end, dW, add, small, half_x, half_delta):
+    """dW[begin:end] = (x^T delta)[begin:end], from delta = dL/dz, or added to what is there; dW is (I, O), flat.
+
+    `half_x` and `half_delta` are as `dense` and `dense_backward` have left them.
+    """
+    part, height = dW[begin * fan_out :], end - begin
+    if half_x.size:
+        gemm(
+            True, False, height, fan_out, rows, half_x[begin:], fan_in, half_delta, fan_out, like(dW, add), part,
+            fan_out,
+        )  # fmt: skip
+    elif rows * height * fan_out <= small and fan_out >= _NARROW:
+        small_gemm(height, fan_out, rows, x[begin:], 1, fan_in, delta, fan_out, 1, x[:0], part, fan_out, add != 0)
+    else:
+        gemm(True, False, height, fan_out, rows, x[begin:], fan_in, delta, fan_out, like(dW, add), part, fan_out)
 
 
 @lean

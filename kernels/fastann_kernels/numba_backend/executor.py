@@ -17,7 +17,7 @@ from fastann_kernels.numba_backend.direct import DirectCall
 from fastann_kernels.numba_backend.operations import CORE, addresses, known
 from fastann_kernels.numba_backend.plan import L_POSITIONS, L_WIDTH, N_WEIGHT, make_plan
 from fastann_kernels.numba_backend.team import single_threaded_blas, team, threads_allowed
-from fastann_kernels.per_example import separable
+from fastann_kernels.per_example import interacting, separable
 from fastann_kernels.program import Program
 
 _NO_ORDER = np.zeros(0, np.int64)
@@ -31,8 +31,11 @@ _WORK_PER_THREAD = 1.5e6
 #: one core, half of which are saved; setting up the call, waking and meeting take most of a millisecond.
 _WORK_TO_WAKE = 2e8
 
-#: Multiplications up to which the kernel for small matrices beats the library (measured for a row of layer sizes).
-_SMALL_PRODUCT = {"scipy": 1 << 23, "mkl": 1 << 16}
+#: Multiplications of a member up to which the kernel for small matrices beats the library (measured in trainings).
+_SMALL_PRODUCT = {"scipy": 1 << 26, "mkl": 1 << 20}
+
+#: Rows of a larger batch that a member works on at once: buffers are as small as they can be without loss (measured).
+_ROWS_AT_ONCE, _NO_PARTS = 1024, 1 << 40
 
 #: Rows and multiplications up to which a prediction is made at once, without a team.
 _FEW_ROWS, _FEW_MULTIPLICATIONS = 64, 1 << 26
@@ -73,36 +76,38 @@ class Call:
 
 
 class Workspace:
-    """The buffers of one member of a team, for up to `capacity` rows.
+    """The buffers of a team for batches of up to `capacity` rows.
 
     Args:
         executor: whose buffers they are.
         capacity: rows.
-        half_params: what the team shares: room for the parameters in bfloat16; empty in other precisions.
+        members: of the team.
+
+    Attributes:
+        buffers: what each member is given: values, their gradients, scratch, halves and half parameters are the
+            team's, the rest its own.
     """
 
-    def __init__(self, executor: NumbaExecutor, capacity: int, half_params: Array) -> None:
+    def __init__(self, executor: NumbaExecutor, capacity: int, members: int) -> None:
         plan, program, dtype = executor.plan, executor.program, executor.dtype
         tables = np.concatenate([plan.losses, plan.metrics])
         positions = tables[:, L_POSITIONS].max(initial=1)
         widest = (tables[:, L_POSITIONS] * tables[:, L_WIDTH]).max(initial=1)
         self.capacity = capacity
-        columns = {
-            "values": plan.value_columns,
-            "deltas": plan.delta_columns,
-            "scratch of instructions": plan.scratch_columns,
-            "sample weights of one loss": 1,
-            "scratch of losses": int(positions + widest),
-            "targets": program.target_columns,
-            "sample weights": max(1, len(program.outputs)),
-        }
-        workspace = np.empty(plan.workspace, dtype)
-        # two numbers in bfloat16 take the room of one: those of all values, and of the widest delta
-        halves = -(-capacity * (plan.value_columns + plan.widest_dense) // 2) if half_params.size else 0
-        self.buffers = (
-            *(np.empty(capacity * n, dtype) for n in columns.values()), workspace, np.empty(halves, dtype),
-            half_params,
-        )  # fmt: skip
+        self.rows = -(-capacity // members)
+
+        def room(*columns: int, rows: int) -> list[Array]:
+            return [np.empty(rows * n, dtype) for n in columns]
+
+        together = room(plan.value_columns, plan.delta_columns, plan.scratch_columns, rows=capacity)
+        # two numbers in bfloat16 take the room of one: those of all values, of their gradients and of the parameters
+        halves = capacity * (plan.value_columns + plan.delta_columns), program.parameter_count
+        half = [np.empty(-(-n // 2) if executor.bfloat16 else 0, dtype) for n in halves]
+        # sample weights of one loss, scratch of losses, targets, sample weights
+        own = 1, int(positions + widest), program.target_columns, max(1, len(program.outputs))
+        self.buffers = [
+            (*together, *room(*own, rows=self.rows), np.empty(plan.workspace, dtype), *half) for _ in range(members)
+        ]
 
 
 class Once:
@@ -110,12 +115,10 @@ class Once:
 
     def __init__(self, executor: NumbaExecutor) -> None:
         program = executor.program
-        workspace = Workspace(executor, executor.few, executor.half_params())
-        self.buffers = workspace.buffers
+        self.buffers = Workspace(executor, executor.few, 1).buffers[0]
         self.arguments = np.zeros(I.ARGUMENTS, np.int64)
-        self.arguments[[I.MODE, I.SMALL, I.RULE, I.FLAGS, I.X_COLUMNS, I.CAPACITY, I.MEMBERS, I.COLLECT]] = (
-            I.PREDICT, executor._small, executor.plan.rule, executor.plan.flags, program.input_columns, executor.few, 1,
-            1,
+        self.arguments[[I.MODE, I.SMALL, I.X_COLUMNS, I.CAPACITY, I.PART, I.MEMBERS, I.COLLECT]] = (
+            I.PREDICT, executor._small, program.input_columns, executor.few, executor.few, 1, 1,
         )  # fmt: skip
         self.barrier = np.zeros(1, np.int64)
         self.calls = np.zeros(CALL_SIZE, np.int64)
@@ -163,6 +166,7 @@ class NumbaExecutor:
 
     Attributes:
         few: rows up to which a prediction is made at once.
+        rows_at_once: rows of a batch that a member works on at once.
     """
 
     def __init__(self, program: Program, precision: str = "float32") -> None:
@@ -174,11 +178,12 @@ class NumbaExecutor:
         self.dtype = storage_dtype(precision)
         self.plan = make_plan(program)
         self._separable = separable(program)
+        self.rows_at_once = _rows_at_once(program)
         self._local = threading.local()
         self._tables = (*self.plan.tables, addresses(program, self.dtype))
         self._threads = threads_allowed()
         self._no_gradients = np.zeros((1, 0), self.dtype)
-        self._bfloat16 = precision == "bfloat16"
+        self.bfloat16 = precision == "bfloat16"
         compile_for(I.run, self.dtype, self._tables)
 
     def put_state(self, host: HostState) -> State:
@@ -334,8 +339,9 @@ class NumbaExecutor:
         a_pass = int(arguments[I.PASS_ROWS])
         steps = -(-a_pass // batch)  # of a pass
         count = call.visited // max(a_pass, 1) * steps
-        spaces = self._workspaces(-(-batch // call.members), call.members)
-        arguments[I.CAPACITY], arguments[I.MEMBERS] = spaces[0].capacity, call.members
+        arguments[I.PART] = min(batch, self.rows_at_once * call.members)
+        space = self._workspace(int(arguments[I.PART]), call.members)
+        arguments[I.CAPACITY], arguments[I.MEMBERS] = space.capacity, call.members
         arguments[I.COLLECT] = int(call.collect)
         losses = np.zeros(count)
         parts = np.zeros((call.members, count, len(self.program.losses) + 1))
@@ -352,7 +358,7 @@ class NumbaExecutor:
         def work(member: int) -> int:
             return I.run(
                 member, barrier, arguments, self._tables, call.order, coefficients, penalties, state.params, grads,
-                state.slots, spaces[member].buffers, shared, calls[member], losses, parts, sums, totals, squares,
+                state.slots, space.buffers[member], shared, calls[member], losses, parts, sums, totals, squares,
                 outputs,
             )  # fmt: skip
 
@@ -386,17 +392,19 @@ class NumbaExecutor:
                 total += float(l1 * np.abs(w).sum() + l2 * np.square(w).sum())
         return total
 
-    def _workspaces(self, capacity: int, members: int) -> list[Workspace]:
-        """Return this thread's buffers, a set a member, made anew only when a larger batch or team comes."""
-        spaces: list[Workspace] = getattr(self._local, "spaces", [])
-        if len(spaces) < members or spaces[0].capacity < capacity:
-            shared = self.half_params()
-            spaces = self._local.spaces = [Workspace(self, capacity, shared) for _ in range(members)]
-        return spaces
+    def _workspace(self, rows: int, members: int) -> Workspace:
+        """Return this thread's buffers, made anew only when more rows or a larger team come."""
+        space: Workspace | None = getattr(self._local, "space", None)
+        if space is None or space.capacity < rows or len(space.buffers) < members or space.rows * members < rows:
+            space = self._local.space = Workspace(self, rows, members)
+        return space
 
-    def half_params(self) -> Array:
-        """Return room for the parameters in bfloat16, two in the place of one; none in other precisions."""
-        return np.empty(-(-self.program.parameter_count // 2) if self._bfloat16 else 0, self.dtype)
+
+def _rows_at_once(program: Program) -> int:
+    """Return how many rows a member takes through forward and backward pass at once: all where rows interact, or where
+    gradients are not of the kind that is added up part by part."""
+    others = any(i.params and i.op != "dense" for i in program.instructions)
+    return _NO_PARTS if others or interacting(program) else _ROWS_AT_ONCE
 
 
 def _over_members(shares: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -19,41 +19,28 @@ from fastann_kernels.numba_backend import calls as C
 from fastann_kernels.numba_backend import losses as L
 from fastann_kernels.numba_backend import operations as O
 from fastann_kernels.numba_backend import plan as T
-from fastann_kernels.numba_backend.activations import activate, activate_backward
 from fastann_kernels.numba_backend.compiling import entry, lean, sources_digest
-from fastann_kernels.numba_backend.dense import dense, dense_backward, example_squares
-from fastann_kernels.numba_backend.dropout import dropout, dropout_backward, stream_key, threefry
-from fastann_kernels.numba_backend.elementary import copy, fill
-from fastann_kernels.numba_backend.halves import as_halves, round_to_halves
+from fastann_kernels.numba_backend.dropout import threefry
+from fastann_kernels.numba_backend.elementary import fill
 from fastann_kernels.numba_backend.metrics import metric
+from fastann_kernels.numba_backend.steps import add_shares, round_parameters, stretch, take_step
 from fastann_kernels.numba_backend.team import meet, wait_for_all
-from fastann_kernels.numba_backend.updates import (
-    CLIP_FLAGS,
-    add_penalty_gradients,
-    clip,
-    gather_gradients,
-    gradient_square,
-    penalty,
-    update,
-)
+from fastann_kernels.numba_backend.updates import penalty
 from fastann_kernels.numba_backend.vectors import gather_rows
+from fastann_kernels.numba_backend.walk import backward, call_instruction, forward
 from fastann_kernels.program import LOSSES
 
-DENSE, ACTIVATION, DROPOUT, RESHAPE = range(4)
-CALLED = 4  # the first of the instructions that are compiled on their own, see `calls`
 TRAIN, GRADIENTS, EVALUATE, PREDICT = range(4)
 
 # Slots of the integer arguments of a run.
 (
     MODE, N_ROWS, BATCH, CAPACITY, FIRST_STEP, KEY_0, KEY_1, RULE, FLAGS, STOP, DROP, COLLECT,
     X_ADDRESS, X_IS_BYTES, X_COLUMNS, Y_ADDRESS, Y_COLUMNS, W_ADDRESS, W_COLUMNS, ORDERED, MEMBERS,
-    SMALL, PASS_ROWS, SQUARES_EVERY,
-) = range(24)  # fmt: skip
-ARGUMENTS = 24
+    SMALL, PASS_ROWS, SQUARES_EVERY, PART,
+) = range(25)  # fmt: skip
+ARGUMENTS = 25
 
 _LOSSES = len(LOSSES)
-#: Parameters of which the gradients of all members, weights and slots stay in the cache.
-_BLOCK = 4096
 
 
 @intrinsic
@@ -98,108 +85,6 @@ def _gather(address, is_bytes, columns, n_rows, first, width, order, ordered, st
 
 
 @lean
-def _call(kind, i, tables, call, params, grads, buffers, shared, barrier):
-    """Call instruction i, which is compiled on its own, and return what it adds to the loss."""
-    t, integers, reals, calls = tables[0][i], tables[11], tables[12], tables[13]
-    return O.call_operation(
-        calls[i, kind], call, integers[t[T.INTEGERS] : t[T.INTEGERS_END]], reals[t[T.NUMBERS] : t[T.NUMBERS_END]],
-        params, grads, buffers[0], buffers[1], buffers[2], buffers[7], shared, barrier,
-    )  # fmt: skip
-
-
-@lean
-def forward(tables, call, params, grads, buffers, shared, barrier, skip_fused):
-    """Run every instruction on this member's rows; return what instructions add to the loss."""
-    instructions, numbers = tables[0], tables[1]
-    values, scratch = buffers[0], buffers[2]
-    halves, half_params = as_halves(buffers[8]), as_halves(buffers[9])
-    rows, capacity, training = call[C.ROWS], call[C.CAPACITY], call[C.TRAINING]
-    added = 0.0
-    for i in range(instructions.shape[0]):
-        t = instructions[i]
-        if t[T.OP] == RESHAPE or (skip_fused and t[T.FUSED]):
-            continue
-        if t[T.OP] >= CALLED:
-            added += _call(O.FORWARD, i, tables, call, params, grads, buffers, shared, barrier)
-            continue
-        wide = rows * t[T.ROWS]
-        n_in, n_out = t[T.WIDTH_IN], t[T.WIDTH_OUT]
-        x = values[t[T.IN] * capacity : t[T.IN] * capacity + rows * t[T.ROWS] * n_in]
-        y = values[t[T.OUT] * capacity : t[T.OUT] * capacity + wide * n_out]
-        if t[T.OP] == DENSE:
-            z = scratch[:0] if t[T.PRE] < 0 else scratch[t[T.PRE] * capacity : t[T.PRE] * capacity + y.size]
-            W = params[t[T.KERNEL] : t[T.KERNEL] + n_in * n_out]
-            b = params[:0] if t[T.BIAS] < 0 else params[t[T.BIAS] : t[T.BIAS] + n_out]
-            # all empty without bfloat16: slices of empty arrays are
-            half_x = halves[t[T.IN] * capacity : t[T.IN] * capacity + x.size]
-            half_W = half_params[t[T.KERNEL] : t[T.KERNEL] + n_in * n_out]
-            dense(x, W, b, wide, n_in, n_out, t[T.CODE], numbers[i], y, z, call[C.SMALL], half_x, half_W)
-        elif t[T.OP] == ACTIVATION:
-            top = y if t[T.SCRATCH] < 0 else scratch[t[T.SCRATCH] * capacity : t[T.SCRATCH] * capacity + wide]
-            activate(t[T.CODE], numbers[i], x, n_out, y, top)
-        elif t[T.OP] == DROPOUT:
-            if training:
-                mask = scratch[t[T.SCRATCH] * capacity : t[T.SCRATCH] * capacity + y.size]
-                s0, s1 = stream_key(call, t[T.STREAM])
-                dropout(x, numbers[i], s0, s1, call[C.FIRST] * t[T.ROWS] * n_out, y, mask)
-            else:
-                copy(x, y)
-    return added
-
-
-@lean
-def backward(tables, call, params, grads, buffers, shared, barrier):
-    """Run every instruction's gradient, last to first; the losses have written the gradients of the outputs.
-
-    Return the squared norms of the gradients of this member's rows, added up, if they are to be measured.
-    """
-    instructions, numbers = tables[0], tables[1]
-    values, deltas, scratch = buffers[0], buffers[1], buffers[2]
-    halves, half_params = as_halves(buffers[8]), as_halves(buffers[9])
-    rows, capacity, training = call[C.ROWS], call[C.CAPACITY], call[C.TRAINING]
-    squares = 0.0
-    for i in range(instructions.shape[0] - 1, -1, -1):
-        t = instructions[i]
-        if not t[T.BACKWARD]:
-            continue
-        if t[T.OP] >= CALLED:
-            _call(O.BACKWARD, i, tables, call, params, grads, buffers, shared, barrier)
-            continue
-        wide = rows * t[T.ROWS]
-        n_in, n_out = t[T.WIDTH_IN], t[T.WIDTH_OUT]
-        x = values[t[T.IN] * capacity : t[T.IN] * capacity + wide * n_in]
-        y = values[t[T.OUT] * capacity : t[T.OUT] * capacity + wide * n_out]
-        delta = deltas[t[T.D_OUT] * capacity : t[T.D_OUT] * capacity + wide * n_out]
-        dx = deltas[:0] if t[T.D_IN] < 0 else deltas[t[T.D_IN] * capacity : t[T.D_IN] * capacity + x.size]
-        if t[T.OP] == DENSE:
-            z = y if t[T.PRE] < 0 else scratch[t[T.PRE] * capacity : t[T.PRE] * capacity + y.size]
-            kernel_end = t[T.KERNEL] + n_in * n_out
-            W, dW = params[t[T.KERNEL] : kernel_end], grads[t[T.KERNEL] : kernel_end]
-            db = grads[:0] if t[T.BIAS] < 0 else grads[t[T.BIAS] : t[T.BIAS] + n_out]
-            half_x = halves[t[T.IN] * capacity : t[T.IN] * capacity + x.size]
-            half_delta = halves[values.size : values.size + delta.size]
-            half_W = half_params[t[T.KERNEL] : t[T.KERNEL] + W.size]
-            dense_backward(
-                x, W, y, z, delta, wide, n_in, n_out, t[T.CODE], numbers[i], dW, db, dx, t[T.ADD_KERNEL],
-                t[T.ADD_BIAS], t[T.ACCUMULATE], call[C.SMALL], buffers[7], half_x, half_W, half_delta,
-            )  # fmt: skip
-            if call[C.SQUARES]:
-                squares += example_squares(x, delta, wide, n_in, n_out, t[T.TRAIN_KERNEL], t[T.TRAIN_BIAS])
-        elif dx.size and t[T.OP] == DROPOUT and training:
-            mask = scratch[t[T.SCRATCH] * capacity : t[T.SCRATCH] * capacity + y.size]
-            dropout_backward(delta, mask, dx, t[T.ACCUMULATE])
-        elif dx.size:
-            if t[T.OP] == ACTIVATION:
-                activate_backward(t[T.CODE], numbers[i], y, x, n_out, delta)
-            if t[T.ACCUMULATE]:
-                for j in range(delta.size):
-                    dx[j] += delta[j]
-            else:
-                copy(delta, dx)
-    return squares
-
-
-@lean
 def _clear_idle(tensors, grads):
     """Zero the gradients that no instruction writes, so that penalties do not pile up there."""
     for i in range(tensors.shape[0]):
@@ -213,7 +98,7 @@ def _commit(tables, call, params, grads, buffers, shared, barrier):
     calls = tables[13]
     for i in range(calls.shape[0]):
         if calls[i, O.COMMIT]:
-            _call(O.COMMIT, i, tables, call, params, grads, buffers, shared, barrier)
+            call_instruction(O.COMMIT, i, tables, call, params, grads, buffers, shared, barrier)
 
 
 @lean
@@ -227,14 +112,16 @@ def _sample_weights(row, batch_w, columns, rows, out):
 
 
 @lean
-def _loss(row, number, y, stride, weights, values, deltas, top, capacity, rows, scale):
-    """Evaluate one loss (or metric that is one) on a batch; a scale of 0 asks for the value alone."""
-    size = rows * row[T.L_POSITIONS] * row[T.L_WIDTH]
-    z = values[:0] if row[T.L_Z] < 0 else values[row[T.L_Z] * capacity : row[T.L_Z] * capacity + size]
+def _loss(row, number, y, stride, weights, values, deltas, top, call, scale):
+    """Evaluate one loss (or metric that is one) on this member's rows; a scale of 0 asks for the value alone."""
+    rows, capacity, columns = call[C.ROWS], call[C.CAPACITY], row[T.L_POSITIONS] * row[T.L_WIDTH]
+    size, above = rows * columns, call[C.PLACE] * columns
+    z_first, p_first = row[T.L_Z] * capacity + above, row[T.L_P] * capacity + above
+    z = values[:0] if row[T.L_Z] < 0 else values[z_first : z_first + size]
     # where the logits are the prediction, the probabilities go to the far end of the scratch
-    p = top[top.size - size :] if row[T.L_P] < 0 else values[row[T.L_P] * capacity : row[T.L_P] * capacity + size]
-    want = scale != 0 and row[T.L_DELTA] >= 0
-    delta = deltas[row[T.L_DELTA] * capacity : row[T.L_DELTA] * capacity + size] if want else deltas[:0]
+    p = top[top.size - size :] if row[T.L_P] < 0 else values[p_first : p_first + size]
+    first = row[T.L_DELTA] * capacity + above
+    delta = deltas[first : first + size] if scale != 0 and row[T.L_DELTA] >= 0 else deltas[:0]
     return L.loss(
         row[T.L_OP], row[T.L_LOGITS], y[row[T.L_COLUMN] :], stride, z, p, row[T.L_WIDTH], weights, row[T.L_POSITIONS],
         number[T.N_FACTOR], number[T.N_SMOOTHING], scale, delta, top,
@@ -242,30 +129,29 @@ def _loss(row, number, y, stride, weights, values, deltas, top, capacity, rows, 
 
 
 @lean
-def _losses(
-    table, numbers, y, stride, batch_w, w_columns, values, deltas, spare, top, capacity, rows, batch, training, parts
-):
-    """parts[i] = this member's share of the mean of loss i over a batch; the gradients go to `deltas`."""
+def _losses(table, numbers, y, stride, batch_w, w_columns, values, deltas, spare, top, call, training, parts):
+    """parts[i] += the share of this member's rows of the mean of loss i over a batch; the gradients go to `deltas`."""
     for i in range(table.shape[0]):
-        weights = spare[: _sample_weights(table[i], batch_w, w_columns, rows, spare)]
-        count = batch * table[i, T.L_POSITIONS]
+        weights = spare[: _sample_weights(table[i], batch_w, w_columns, call[C.ROWS], spare)]
+        count = call[C.BATCH_ROWS] * table[i, T.L_POSITIONS]
         scale = numbers[i, T.N_WEIGHT] / count if training else 0.0
-        value = _loss(table[i], numbers[i], y, stride, weights, values, deltas, top, capacity, rows, scale)
-        parts[i] = value / count
+        parts[i] += _loss(table[i], numbers[i], y, stride, weights, values, deltas, top, call, scale) / count
 
 
 @lean
-def _metrics(table, numbers, y, stride, batch_w, w_columns, values, deltas, spare, top, capacity, rows, sums, totals):
-    """Fill this member's row of metric sums and of their weights."""
+def _metrics(table, numbers, y, stride, batch_w, w_columns, values, deltas, spare, top, call, sums, totals):
+    """Add this member's rows to its metric sums and to their weights."""
+    rows = call[C.ROWS]
     for i in range(table.shape[0]):
         row = table[i]
         weights = spare[: _sample_weights(row, batch_w, w_columns, rows, spare)]
         if row[T.L_OP] < _LOSSES:
-            sums[i] = _loss(row, numbers[i], y, stride, weights, values, deltas, top, capacity, rows, 0.0)
+            sums[i] += _loss(row, numbers[i], y, stride, weights, values, deltas, top, call, 0.0)
         else:
-            size = rows * row[T.L_POSITIONS] * row[T.L_WIDTH]
-            p = values[row[T.L_P] * capacity : row[T.L_P] * capacity + size]
-            sums[i] = metric(
+            columns = row[T.L_POSITIONS] * row[T.L_WIDTH]
+            first = row[T.L_P] * call[C.CAPACITY] + call[C.PLACE] * columns
+            p = values[first : first + rows * columns]
+            sums[i] += metric(
                 row[T.L_OP], y[row[T.L_COLUMN] :], stride, p, row[T.L_WIDTH], weights, row[T.L_POSITIONS],
                 numbers[i, T.N_THRESHOLD], row[T.L_K],
             )  # fmt: skip
@@ -274,7 +160,7 @@ def _metrics(table, numbers, y, stride, batch_w, w_columns, values, deltas, spar
             total = 0.0
             for r in range(rows):
                 total += weights[r]
-        totals[i] = total * row[T.L_POSITIONS]
+        totals[i] += total * row[T.L_POSITIONS]
 
 
 @lean
@@ -294,24 +180,26 @@ def _total_loss(numbers, tensors, penalties, params, parts):
 
 
 @lean
-def _collect(outputs, values, capacity, first, rows, collected):
-    """Copy the outputs of a batch, side by side, to rows first, first + 1, ... of `collected`."""
+def _collect(outputs, values, call, first, collected):
+    """Copy the outputs of this member's rows, side by side, to rows first, first + 1, ... of `collected`."""
     column = 0
     for i in range(outputs.shape[0]):
-        place, width = outputs[i, 0] * capacity, outputs[i, 1]
-        for r in range(rows):
+        width = outputs[i, 1]
+        place = outputs[i, 0] * call[C.CAPACITY] + call[C.PLACE] * width
+        for r in range(call[C.ROWS]):
             for j in range(width):
                 collected[first + r, column + j] = values[place + r * width + j]
         column += width
 
 
 @lean
-def _load(arguments, inputs, order, capacity, first, rows, values, batch_y, batch_w):
-    """Gather inputs, targets and weights of the rows at places first, first + 1, ... of the order."""
-    n_rows, ordered = arguments[N_ROWS], arguments[ORDERED]
+def _load(arguments, inputs, order, call, first, values, batch_y, batch_w):
+    """Gather inputs, targets and weights of this member's rows, at places first, first + 1, ... of the order."""
+    n_rows, ordered, rows = arguments[N_ROWS], arguments[ORDERED], call[C.ROWS]
     column = 0
     for i in range(inputs.shape[0]):
-        place, width = inputs[i, 0] * capacity, inputs[i, 1]
+        width = inputs[i, 1]
+        place = inputs[i, 0] * call[C.CAPACITY] + call[C.PLACE] * width
         _gather(
             arguments[X_ADDRESS], arguments[X_IS_BYTES], arguments[X_COLUMNS], n_rows, column, width, order, ordered,
             first, rows, values[place : place + rows * width],
@@ -322,54 +210,6 @@ def _load(arguments, inputs, order, capacity, first, rows, values, batch_y, batc
         _gather(arguments[Y_ADDRESS], 0, y_columns, n_rows, 0, y_columns, order, ordered, first, rows, batch_y)
     if arguments[MODE] != PREDICT and w_columns:
         _gather(arguments[W_ADDRESS], 0, w_columns, n_rows, 0, w_columns, order, ordered, first, rows, batch_w)
-
-
-@lean
-def _stretch(params, member, members):
-    """Return begin and end of a member's part of the flat vectors."""
-    # they begin at multiples of 32 numbers, so that no two members write to one cache line
-    start = (params.size * member // members) // 32 * 32
-    stop = params.size if member == members - 1 else (params.size * (member + 1) // members) // 32 * 32
-    return start, stop
-
-
-@lean
-def _round_parameters(params, start, stop, buffer):
-    """Round a stretch of the parameters to bfloat16, where products have such factors."""
-    if buffer.size:
-        round_to_halves(params[start:stop], as_halves(buffer)[start:stop])
-
-
-@lean
-def _take_step(member, barrier, step, arguments, call, tensors, spans, penalties, coefficients, params, grads, slots,
-               half_params, squares):  # fmt: skip
-    """Do this member's part of what follows the backward pass: one stretch of the flat vectors.
-
-    Block by block, so that gradients are in the cache when the optimizer wants them; clipping and measuring want all
-    gradients first.
-    """
-    members, flags = arguments[MEMBERS], arguments[FLAGS]
-    start, stop = _stretch(params, member, members)
-    if call[C.SQUARES] or arguments[MODE] != TRAIN or flags & CLIP_FLAGS:
-        gather_gradients(grads, start, stop)
-        if call[C.SQUARES]:
-            squares[member, step, 1] = gradient_square(spans, start, stop, grads[0])
-        add_penalty_gradients(tensors, penalties, params, start, stop, grads[0])
-        if arguments[MODE] != TRAIN:
-            return
-        if flags & CLIP_FLAGS:
-            wait_for_all(barrier, members)
-            if member == 0:
-                clip(flags, coefficients[step], tensors, grads[0])
-            wait_for_all(barrier, members)
-        update(arguments[RULE], flags, coefficients[step], spans, params, grads[0], slots, start, stop)
-    else:
-        for first in range(start, stop, _BLOCK):
-            last = min(stop, first + _BLOCK)
-            gather_gradients(grads, first, last)
-            add_penalty_gradients(tensors, penalties, params, first, last, grads[0])
-            update(arguments[RULE], flags, coefficients[step], spans, params, grads[0], slots, first, last)
-    _round_parameters(params, start, stop, half_params)
 
 
 @lean
@@ -384,58 +224,54 @@ def _place(arguments, step):
 
 
 @lean
-def _forward_pass(
-    member,
-    step,
-    arguments,
-    tables,
-    order,
-    params,
-    grads,
-    buffers,
-    shared,
-    barrier,
-    call,
-    parts,
-    sums,
-    totals,
-    collected,
-):
-    """Run this member's rows of one batch forward, losses and metrics included."""
-    (_instructions, _numbers, loss_table, loss_numbers, metric_table, metric_numbers,
-     cleared, inputs, outputs, _tensors, _spans, _integers, _reals, _calls) = tables  # fmt: skip
-    values, deltas, _scratch, spare, top, batch_y, batch_w, _workspace, _halves, _half_params = buffers
-    mode, capacity, members = arguments[MODE], arguments[CAPACITY], arguments[MEMBERS]
-    begin, size = _place(arguments, step)
-    first = size * member // members
-    rows = size * (member + 1) // members - first
-    start = begin + first
-    _load(arguments, inputs, order, capacity, start, rows, values, batch_y, batch_w)
+def _prepare(member, step, arguments, call):
+    """Note what is the same for all rows of a batch."""
     k0, k1 = threefry(
         np.uint32(arguments[KEY_0]), np.uint32(arguments[KEY_1]), np.uint32(0), np.uint32(arguments[FIRST_STEP] + step)
     )
-    call[C.ROWS], call[C.FIRST], call[C.CAPACITY], call[C.BATCH_ROWS] = rows, first, capacity, size
+    mode, every = arguments[MODE], arguments[SQUARES_EVERY]
+    call[C.CAPACITY], call[C.SMALL] = arguments[CAPACITY], arguments[SMALL]
     call[C.TRAINING] = mode == TRAIN or (mode == GRADIENTS and arguments[DROP] != 0)
-    call[C.MEMBER], call[C.MEMBERS], call[C.KEY_0], call[C.KEY_1] = member, members, k0, k1
-    call[C.SMALL], every = arguments[SMALL], arguments[SQUARES_EVERY]
+    call[C.MEMBER], call[C.MEMBERS], call[C.KEY_0], call[C.KEY_1] = member, arguments[MEMBERS], k0, k1
     call[C.SQUARES] = every > 0 and (arguments[FIRST_STEP] + step) % every == 0
+    call[C.BATCH_ROWS] = _place(arguments, step)[1]
+
+
+@lean
+def _forward_pass(
+    part, n_parts, step, arguments, tables, order, params, grads, buffers, shared, barrier, call, parts, sums, totals,
+    collected,
+):  # fmt: skip
+    """Run this member's rows of one part of a batch forward, losses and metrics included."""
+    (_instructions, _numbers, loss_table, loss_numbers, metric_table, metric_numbers,
+     cleared, inputs, outputs, _tensors, _spans, _integers, _reals, _calls) = tables  # fmt: skip
+    values, deltas, _scratch, spare, top, batch_y, batch_w, _workspace, _halves, _half_params = buffers
+    mode, y_columns, w_columns = arguments[MODE], arguments[Y_COLUMNS], arguments[W_COLUMNS]
+    member, members, (begin, size) = call[C.MEMBER], call[C.MEMBERS], _place(arguments, step)
+    above = size * part // n_parts
+    part_rows = size * (part + 1) // n_parts - above
+    place = part_rows * member // members
+    call[C.PLACE], call[C.PART_ROWS], call[C.FIRST] = place, part_rows, above + place
+    call[C.ROWS] = part_rows * (member + 1) // members - place
+    start = begin + above + place
+    _load(arguments, inputs, order, call, start, values, batch_y, batch_w)
     added = forward(tables, call, params, grads, buffers, shared, barrier, mode != PREDICT)
     if mode <= GRADIENTS:
         for i in range(cleared.shape[0]):
-            fill(deltas[cleared[i, 0] * capacity : cleared[i, 0] * capacity + rows * cleared[i, 1]], 0)
+            first = cleared[i, 0] * call[C.CAPACITY] + place * cleared[i, 1]
+            fill(deltas[first : first + call[C.ROWS] * cleared[i, 1]], 0)
     if mode != PREDICT:
-        y_columns, w_columns = arguments[Y_COLUMNS], arguments[W_COLUMNS]
         _losses(
-            loss_table, loss_numbers, batch_y, y_columns, batch_w, w_columns, values, deltas, spare, top, capacity,
-            rows, size, mode <= GRADIENTS, parts[member, step],
+            loss_table, loss_numbers, batch_y, y_columns, batch_w, w_columns, values, deltas, spare, top, call,
+            mode <= GRADIENTS, parts[member, step],
         )  # fmt: skip
-        parts[member, step, loss_table.shape[0]] = added
+        parts[member, step, loss_table.shape[0]] += added
         _metrics(
-            metric_table, metric_numbers, batch_y, y_columns, batch_w, w_columns, values, deltas, spare, top, capacity,
-            rows, sums[member, step], totals[member, step],
+            metric_table, metric_numbers, batch_y, y_columns, batch_w, w_columns, values, deltas, spare, top, call,
+            sums[member, step], totals[member, step],
         )  # fmt: skip
     if arguments[COLLECT]:
-        _collect(outputs, values, capacity, start, rows, collected)
+        _collect(outputs, values, call, start, collected)
 
 
 def _make_run(digest: str) -> Any:
@@ -453,18 +289,18 @@ def _make_run(digest: str) -> Any:
             member: 0 .. members - 1; barrier: int64[1]; arguments: the integers named at the head of this file.
             order, coefficients, penalties: as in `Steps`.
             params float[P], grads float[members, P], slots float[S, P], shared: shared by the team.
-            buffers: this member's own, as `executor.Workspace` lists them.
+            buffers: as `executor.Workspace` lists them for this member.
             losses float64[steps]; parts float64[members, steps, losses + 1], the last what instructions add;
             sums, totals float64[members, steps, n]; squares float64[members, steps, 2], or with no steps if nothing is
             measured; collected float[rows, columns]: results, shared, each member writing its part.
         """
         digest  # noqa: B018
-        loss_numbers, tensors, spans = tables[3], tables[9], tables[10]
-        mode, members = arguments[MODE], arguments[MEMBERS]
+        loss_numbers, tensors = tables[3], tables[9]
+        mode, members, rule, flags = arguments[MODE], arguments[MEMBERS], arguments[RULE], arguments[FLAGS]
         if not meet(barrier, members):
             return -1
-        start, stop = _stretch(params, member, members)
-        _round_parameters(params, start, stop, buffers[9])
+        begin, end = stretch(params.size, member, members)
+        round_parameters(params, begin, end, buffers[9])
         if buffers[9].size:
             wait_for_all(barrier, members)
         own_grads = grads[member] if mode <= GRADIENTS else grads[0]
@@ -472,17 +308,28 @@ def _make_run(digest: str) -> Any:
         a_pass = arguments[PASS_ROWS]
         steps = visited // max(a_pass, 1) * ((a_pass + arguments[BATCH] - 1) // arguments[BATCH])
         for step in range(steps):
-            _forward_pass(
-                member, step, arguments, tables, order, params, own_grads, buffers, shared, barrier, call, parts, sums,
-                totals, collected,
-            )  # fmt: skip
+            _prepare(member, step, arguments, call)
+            n_parts = (call[C.BATCH_ROWS] + arguments[PART] - 1) // arguments[PART]
+            if mode <= GRADIENTS:
+                _clear_idle(tensors, own_grads)
+                if call[C.SQUARES]:
+                    squares[member, step, 0] = 0.0
+            for part in range(n_parts):
+                if part > 0 and mode <= GRADIENTS:
+                    add_shares(member, tables, call, buffers, grads[0], part > 1)
+                    wait_for_all(barrier, members)  # nobody may write values that another still reads
+                _forward_pass(
+                    part, n_parts, step, arguments, tables, order, params, own_grads, buffers, shared, barrier, call,
+                    parts, sums, totals, collected,
+                )  # fmt: skip
+                if mode > GRADIENTS:
+                    continue
+                examples = backward(tables, call, params, own_grads, buffers, shared, barrier, part > 0)
+                if call[C.SQUARES]:
+                    squares[member, step, 0] += examples
+                wait_for_all(barrier, members)
             if mode > GRADIENTS:
                 continue
-            _clear_idle(tensors, own_grads)
-            examples = backward(tables, call, params, own_grads, buffers, shared, barrier)
-            if call[C.SQUARES]:
-                squares[member, step, 0] = examples
-            wait_for_all(barrier, members)
             loss = _total_loss(loss_numbers, tensors, penalties, params, parts[:, step])
             if member == 0:
                 losses[step] = loss
@@ -493,9 +340,9 @@ def _make_run(digest: str) -> Any:
             # nobody may change a weight while another still adds up the penalties
             if mode == TRAIN and members > 1 and penalties.any():
                 wait_for_all(barrier, members)
-            _take_step(
-                member, barrier, step, arguments, call, tensors, spans, penalties, coefficients, params, grads,
-                slots, buffers[9], squares,
+            take_step(
+                member, barrier, step, mode == TRAIN, rule, flags, tables, call, penalties, coefficients, params, grads,
+                slots, buffers, squares, n_parts > 1,
             )  # fmt: skip
             wait_for_all(barrier, members)
         if mode > GRADIENTS:

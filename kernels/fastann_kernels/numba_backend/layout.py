@@ -1,7 +1,7 @@
 """Where the values of a program and their gradients lie in the work buffers.
 
 Offsets are in columns: a value of n columns at offset o lies, for a batch of B rows in buffers made for C >= B rows, at
-[o * C, o * C + B * n). So one layout serves every batch size.
+[o * C, o * C + B * n). So one layout serves every batch size, and the rows of all members of a team lie side by side.
 """
 
 from __future__ import annotations
@@ -52,14 +52,15 @@ def with_gradient(program: Program, roots: list[int]) -> set[int]:
     return depends & reaches
 
 
-def delta_offsets(program: Program, roots: list[int], needed: set[int]) -> tuple[dict[int, int], int]:
-    """Give each needed gradient a place; places are used again once the backward pass is beyond their producer."""
+def delta_offsets(program: Program, roots: list[int], needed: set[int], kept: set[int]) -> tuple[dict[int, int], int]:
+    """Give each needed gradient a place; places are used again once the backward pass is beyond their producer, but
+    for those that are kept to its end."""
     births: dict[int, int] = {roots[entry_of(loss)]: len(program.instructions) for loss in program.losses}
     deaths: dict[int, int] = {}
     for index, instruction in reversed(list(enumerate(program.instructions))):
         for v in instruction.inputs:
             births.setdefault(roots[v], index)
-        if instruction.op not in ALIASES:
+        if instruction.op not in ALIASES and instruction.output not in kept:
             deaths[roots[instruction.output]] = index
     offsets: dict[int, int] = {}
     total = 0

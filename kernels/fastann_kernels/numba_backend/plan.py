@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,7 +13,6 @@ from numpy.typing import NDArray
 
 from fastann_kernels.numba_backend.activations import LOG_SOFTMAX, SOFTMAX, needs_input
 from fastann_kernels.numba_backend.calls import INPUT_FIELDS, OWN, PARAMETER_FIELDS, Encoding
-from fastann_kernels.numba_backend.dense import TURNED
 from fastann_kernels.numba_backend.layout import (
     delta_offsets,
     entry_of,
@@ -39,12 +39,12 @@ Table = NDArray[np.int64]
 # Columns of an instruction. IN, OUT, PRE, MASK are offsets of values and scratch, D_IN and D_OUT of their gradients;
 # -1: none. INTEGERS to NUMBERS_END: what an instruction that is called by address is given, see `calls`. ADD_KERNEL,
 # ADD_BIAS: whether the gradient of a parameter is added to that of another instruction that uses it. TRAIN_KERNEL,
-# TRAIN_BIAS: whether it is trained.
+# TRAIN_BIAS: whether it is trained. SHARED: whether the members of a team may share the gradient of its kernel.
 (
     OP, IN, OUT, D_IN, D_OUT, ACCUMULATE, ROWS, WIDTH_IN, WIDTH_OUT, KERNEL, BIAS, CODE, PRE, SCRATCH, FUSED, BACKWARD,
-    STREAM, INTEGERS, INTEGERS_END, NUMBERS, NUMBERS_END, ADD_KERNEL, ADD_BIAS, TRAIN_KERNEL, TRAIN_BIAS,
-) = range(25)  # fmt: skip
-_COLUMNS = 25
+    STREAM, INTEGERS, INTEGERS_END, NUMBERS, NUMBERS_END, ADD_KERNEL, ADD_BIAS, TRAIN_KERNEL, TRAIN_BIAS, SHARED,
+) = range(26)  # fmt: skip
+_COLUMNS = 26
 # Columns of a loss or metric: what it computes, where it reads, how its target is laid out.
 L_OP, L_LOGITS, L_Z, L_P, L_DELTA, L_WIDTH, L_POSITIONS, L_COLUMN, L_WEIGHTED, L_WEIGHT_COLUMN, L_K = range(11)
 # Columns of the numbers that go with a loss or metric.
@@ -61,13 +61,13 @@ class Plan:
     """The tables of one program.
 
     Attributes:
-        instructions: int64[n, 25]; numbers: float64[n], alpha or rate of each.
+        instructions: int64[n, 26]; numbers: float64[n], alpha or rate of each.
         integers, reals: int64[], float64[]: the constants of instructions that are called by address.
         losses, metrics: int64[n, 11]; loss_numbers, metric_numbers: float64[n, 4].
         cleared: int64[n, 2], offset and columns of gradients that losses add to.
         inputs, outputs: int64[n, 2], offset and columns of the values packed in a row of data.
-        tensors: int64[n, 5], offset, size, trainable, decay of each parameter, and whether penalties alone move it;
-            spans: the first four, neighbours alike merged.
+        tensors: int64[n, 6], offset, size, trainable, decay of each parameter, whether penalties alone move it, and
+            whether it is the kernel of a SHARED instruction; spans: the first four, neighbours alike merged.
         rule: code of the update rule; flags: its bits.
         value_columns, delta_columns, scratch_columns: columns of the three work buffers.
         workspace, shared: elements a member of the other two.
@@ -94,12 +94,6 @@ class Plan:
     workspace: int
     shared: int
 
-    @property
-    def widest_dense(self) -> int:
-        """Columns of the widest output of a dense layer, positions counted."""
-        dense = self.instructions[self.instructions[:, OP] == _OP_CODES["dense"]]
-        return int((dense[:, ROWS] * dense[:, WIDTH_OUT]).max(initial=0))
-
     @cached_property
     def tables(self) -> tuple[Table | NDArray[np.float64], ...]:
         """What the interpreter is given, in its order."""
@@ -116,6 +110,7 @@ def make_plan(program: Program) -> Plan:
     roots, values, deltas = encoder.roots, encoder.values, encoder.deltas
     tensors = [(p.offset, p.size, int(p.trainable), int(p.decay)) for p in program.parameters]
     idle = [int(i not in encoder.learning) for i in range(len(tensors))]
+    shared = [int(i in encoder.divided) for i in range(len(tensors))]
     update = program.update
     cleared = dict.fromkeys(roots[entry_of(loss)] for loss in program.losses)
     return Plan(
@@ -128,7 +123,7 @@ def make_plan(program: Program) -> Plan:
         cleared=_table([[deltas[v], program.values[v].size] for v in cleared if v in deltas], 2),
         inputs=_table([[values[roots[v]], program.values[v].size] for v in program.inputs], 2),
         outputs=_table([[values[roots[v]], program.values[v].size] for v in program.outputs], 2),
-        tensors=_table([(*row, alone) for row, alone in zip(tensors, idle, strict=True)], 5),
+        tensors=_table([(*tensor, *marks) for tensor, *marks in zip(tensors, idle, shared, strict=True)], 6),
         spans=_table(_merge(tensors), 4),
         rule=_UPDATE_CODES[update.op] if update else 0,
         flags=sum(FLAGS[flag] for flag in update.flags) if update else 0,
@@ -161,6 +156,7 @@ class _Encoder:
         roots, values, deltas: see `layout`.
         scratch, workspace, shared, integers, reals: needed so far.
         learning: parameters that a loss has a gradient of, so far.
+        divided: kernels of which the members of a team share the gradient: those of dense layers, used once.
     """
 
     def __init__(self, program: Program) -> None:
@@ -168,7 +164,11 @@ class _Encoder:
         self.roots = roots_of(program)
         self.values, self.value_columns = value_offsets(program, self.roots)
         self.needed = with_gradient(program, self.roots)
-        self.deltas, self.delta_columns = delta_offsets(program, self.roots, self.needed)
+        users = Counter(p for instruction in program.instructions for p in instruction.params)
+        dense = [i for i in program.instructions if i.op == "dense" and i.output in self.needed - program.fused]
+        self.divided = {i.params[0] for i in dense if users[i.params[0]] == 1}
+        kept = {i.output for i in dense if i.params[0] in self.divided}
+        self.deltas, self.delta_columns = delta_offsets(program, self.roots, self.needed, kept)
         self.scratch = self.workspace = self.shared = 0
         self.integers: list[int] = []
         self.reals: list[float] = []
@@ -205,10 +205,9 @@ class _Encoder:
             row[column] = self._adds(parameter, row)
         for column, parameter in zip((TRAIN_KERNEL, TRAIN_BIAS), instruction.params, strict=False):
             row[column] = int(program.parameters[parameter].trainable)
+        row[SHARED] = int(instruction.op == "dense" and instruction.params[0] in self.divided and row[BACKWARD])
         row[CODE] = code
         row[PRE] = row[SCRATCH] = -1
-        if instruction.op == "dense" and row[D_IN] >= 0 and row[WIDTH_IN] * row[WIDTH_OUT] <= TURNED:
-            self.workspace = max(self.workspace, row[WIDTH_IN] * row[WIDTH_OUT])
         if instruction.op == "dense" and needs_input(code, _number(instruction)):
             row[PRE] = self._keep(program.values[target].size)
         elif instruction.op == "dropout" or code in (SOFTMAX, LOG_SOFTMAX):

@@ -1,10 +1,5 @@
-"""Vector instructions written by hand, where the loops that LLVM makes of Python lose: small matrices and single rows.
-
-`small_gemm`: a BLAS packs its operands and dispatches by size, which costs more than the product where matrices fit
-into the inner caches. Here a block of up to 8 rows and two vectors of columns of C stays in registers while k runs over
-the inner axis: each vector of B is loaded once for 8 rows, each element of A is broadcast to two vectors.
-
-`column_sums` and `gather_rows` treat rows as whole vectors too. Columns beyond the last whole vector are masked.
+"""Vector instructions written by hand, where the loops that LLVM makes of Python lose: what `products` is written with,
+and `column_sums` and `gather_rows`, which treat rows as whole vectors. Columns beyond the last whole vector are masked.
 """
 
 from __future__ import annotations
@@ -17,11 +12,9 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-_INT = ir.IntType(64)
-_SHORT = ir.IntType(32)
-_BIT = ir.IntType(1)
-#: Rows of C that are kept in registers together.
-_ROWS = (8, 4, 2, 1)
+INT = ir.IntType(64)
+SHORT = ir.IntType(32)
+BIT = ir.IntType(1)
 
 
 def _vector_bytes() -> int:
@@ -35,7 +28,7 @@ def _vector_bytes() -> int:
 VECTOR_BYTES = _vector_bytes()
 
 
-class _Writer:
+class Writer:
     """Writes the body of an LLVM function with vectors of `lanes` numbers."""
 
     def __init__(self, function: Any, number: Any) -> None:
@@ -43,7 +36,7 @@ class _Writer:
         self.size = 4 if number == ir.FloatType() else 8
         self.lanes = VECTOR_BYTES // self.size
         self.vector = ir.VectorType(number, self.lanes)
-        self.mask_type = ir.VectorType(_BIT, self.lanes)
+        self.mask_type = ir.VectorType(BIT, self.lanes)
         self.module = function.module
         self.builder = ir.IRBuilder(function.append_basic_block("entry"))
         self.zeros = ir.Constant(self.vector, [0.0] * self.lanes)
@@ -52,27 +45,27 @@ class _Writer:
 
     def mask(self, count: Any) -> Any:
         """Return a mask of the first `count` lanes."""
-        integers = ir.VectorType(_INT, self.lanes)
+        integers = ir.VectorType(INT, self.lanes)
         index = ir.Constant(integers, list(range(self.lanes)))
         return self.builder.icmp_signed("<", index, self.splat(count, integers))
 
     def splat(self, value: Any, kind: Any) -> Any:
         """Return a vector with `value` in every lane."""
         undefined = ir.Constant(kind, ir.Undefined)
-        single = self.builder.insert_element(undefined, value, ir.Constant(_SHORT, 0))
+        single = self.builder.insert_element(undefined, value, ir.Constant(SHORT, 0))
         return self.builder.shuffle_vector(
-            single, undefined, ir.Constant(ir.VectorType(_SHORT, self.lanes), [0] * self.lanes)
+            single, undefined, ir.Constant(ir.VectorType(SHORT, self.lanes), [0] * self.lanes)
         )
 
     def load(self, start: Any, offset: Any, mask: Any) -> Any:
         """Return start[offset : offset + lanes], 0 where the mask is."""
-        kind = ir.FunctionType(self.vector, [self.vector.as_pointer(), _SHORT, self.mask_type, self.vector])
+        kind = ir.FunctionType(self.vector, [self.vector.as_pointer(), SHORT, self.mask_type, self.vector])
         load = cgutils.get_or_insert_function(self.module, kind, f"llvm.masked.load.{self._suffix}.p0")
         return self.builder.call(load, [self._place(start, offset), self._alignment, mask, self.zeros])
 
     def store(self, value: Any, start: Any, offset: Any, mask: Any) -> None:
         """start[offset : offset + lanes] = value, where the mask allows."""
-        kind = ir.FunctionType(ir.VoidType(), [self.vector, self.vector.as_pointer(), _SHORT, self.mask_type])
+        kind = ir.FunctionType(ir.VoidType(), [self.vector, self.vector.as_pointer(), SHORT, self.mask_type])
         store = cgutils.get_or_insert_function(self.module, kind, f"llvm.masked.store.{self._suffix}.p0")
         self.builder.call(store, [value, self._place(start, offset), self._alignment, mask])
 
@@ -85,7 +78,7 @@ class _Writer:
 
     def constant(self, value: int) -> Any:
         """Return a 64-bit integer."""
-        return ir.Constant(_INT, value)
+        return ir.Constant(INT, value)
 
     def _place(self, start: Any, offset: Any) -> Any:
         return self.builder.bitcast(self.builder.gep(start, [offset]), self.vector.as_pointer())
@@ -96,100 +89,10 @@ class _Writer:
 
     @property
     def _alignment(self) -> Any:
-        return ir.Constant(_SHORT, self.size)
+        return ir.Constant(SHORT, self.size)
 
 
-class _Product(_Writer):
-    """C <- bias + A B (+ C); takes rows, columns, inner, a, a_row, a_column, b, b_row, c, c_row, bias, add."""
-
-    def __init__(self, function: Any, number: Any) -> None:
-        super().__init__(function, number)
-        (self.rows, self.columns, self.inner, self.a, self.a_row, self.a_column, self.b, self.b_row,
-         self.c, self.c_row, self.bias, self.add) = function.args  # fmt: skip
-
-    def write(self) -> None:
-        """Write the loops over columns: two vectors at a time, the last ones masked."""
-        builder, lanes = self.builder, self.constant(self.lanes)
-        step = self.constant(2 * self.lanes)
-        with cgutils.for_range_slice(builder, self.constant(0), self.columns, step, _INT) as (first, _):
-            left = builder.sub(self.columns, first)
-            with builder.if_else(builder.icmp_signed(">", left, lanes)) as (wide, narrow):
-                with wide:
-                    self._all_rows(first, [self.full, self.mask(builder.sub(left, lanes))])
-                with narrow:
-                    self._all_rows(first, [self.mask(left)])
-        builder.ret_void()
-
-    def _all_rows(self, first: Any, masks: list[Any]) -> None:
-        """Write the loops over rows, in blocks of 8, then what is left in blocks of 4, 2 and 1."""
-        builder, done = self.builder, self.constant(0)
-        for height in _ROWS:
-            size = self.constant(height)
-            blocks = builder.sdiv(builder.sub(self.rows, done), size)
-            end = builder.add(done, builder.mul(blocks, size))
-            with cgutils.for_range_slice(builder, done, end, size, _INT) as (row, _):
-                self._block(row, height, first, masks)
-            done = end
-
-    def _block(self, row: Any, height: int, first: Any, masks: list[Any]) -> None:
-        """Write one block of C: its sums live in registers while k runs."""
-        builder = self.builder
-        starts = [builder.add(first, self.constant(v * self.lanes)) for v in range(len(masks))]
-        places = [builder.add(row, self.constant(r)) for r in range(height)]
-        a_rows = [builder.gep(self.a, [builder.mul(place, self.a_row)]) for place in places]
-        initial = [self._biases(start, mask) for start, mask in zip(starts, masks, strict=True)]
-        before = builder.block
-        loop, after = builder.append_basic_block("k"), builder.append_basic_block("k_end")
-        builder.cbranch(builder.icmp_signed(">", self.inner, self.constant(0)), loop, after)
-        builder.position_at_end(loop)
-        k = self._phi(_INT, (self.constant(0), before))
-        sums = [self._phi(self.vector, (value, before)) for _ in range(height) for value in initial]
-        b_row, a_column = builder.mul(k, self.b_row), builder.mul(k, self.a_column)
-        vectors = [
-            self.load(self.b, builder.add(b_row, start), mask) for start, mask in zip(starts, masks, strict=True)
-        ]
-        grown: list[Any] = []
-        for r in range(height):
-            factor = self.splat(builder.load(builder.gep(a_rows[r], [a_column])), self.vector)
-            grown += [self.fma(factor, vector, sums[len(grown) + v]) for v, vector in enumerate(vectors)]
-        following = builder.add(k, self.constant(1))
-        for phi, value in zip([k, *sums], [following, *grown], strict=True):
-            phi.add_incoming(value, loop)
-        builder.cbranch(builder.icmp_signed("<", following, self.inner), loop, after)
-        builder.position_at_end(after)
-        results = [
-            self._phi(self.vector, (initial[i % len(masks)], before), (value, loop)) for i, value in enumerate(grown)
-        ]
-        with builder.if_else(self.add) as (adding, replacing):
-            with adding:
-                self._write_block(places, starts, masks, results, add=True)
-            with replacing:
-                self._write_block(places, starts, masks, results, add=False)
-
-    def _write_block(
-        self, places: list[Any], starts: list[Any], masks: list[Any], results: list[Any], *, add: bool
-    ) -> None:
-        """Write sums to C. Old values are read only to be added to: reading right behind a masked store stalls."""
-        builder = self.builder
-        for i, result in enumerate(results):
-            r, v = divmod(i, len(masks))
-            place = builder.add(builder.mul(places[r], self.c_row), starts[v])
-            value = builder.fadd(result, self.load(self.c, place, masks[v])) if add else result
-            self.store(value, self.c, place, masks[v])
-
-    def _phi(self, kind: Any, *incoming: tuple[Any, Any]) -> Any:
-        phi = self.builder.phi(kind)
-        for value, block in incoming:
-            phi.add_incoming(value, block)
-        return phi
-
-    def _biases(self, start: Any, mask: Any) -> Any:
-        """Return what sums begin with: the biases, or zeros where their address is null."""
-        absent = self.builder.icmp_unsigned("==", self.builder.ptrtoint(self.bias, _INT), self.constant(0))
-        return self.load(self.bias, start, self.builder.select(absent, self.none, mask))
-
-
-class _Sums(_Writer):
+class _Sums(Writer):
     """out[j] = sum over rows of x[:, j] (+ out[j]); takes rows, columns, x, out, add."""
 
     #: Rows that are added to sums of their own, so that no addition waits for the one before.
@@ -199,13 +102,13 @@ class _Sums(_Writer):
         """Write a loop over vectors of columns with one over rows in it."""
         builder, step = self.builder, self.constant(self.lanes)
         whole = builder.mul(builder.sdiv(rows, self.constant(self._LANES)), self.constant(self._LANES))
-        with cgutils.for_range_slice(builder, self.constant(0), columns, step, _INT) as (first, _):
+        with cgutils.for_range_slice(builder, self.constant(0), columns, step, INT) as (first, _):
             mask = self.mask(builder.sub(columns, first))
             sums = [cgutils.alloca_once_value(builder, self.zeros) for _ in range(self._LANES)]
             for place in sums:
                 builder.store(self.zeros, place)
             for start, stop, height in ((self.constant(0), whole, self._LANES), (whole, rows, 1)):
-                with cgutils.for_range_slice(builder, start, stop, self.constant(height), _INT) as (row, _):
+                with cgutils.for_range_slice(builder, start, stop, self.constant(height), INT) as (row, _):
                     for r in range(height):
                         offset = builder.add(builder.mul(builder.add(row, self.constant(r)), columns), first)
                         total = builder.fadd(builder.load(sums[r]), self.load(x, offset, mask))
@@ -216,7 +119,7 @@ class _Sums(_Writer):
         builder.ret_void()
 
 
-class _Gather(_Writer):
+class _Gather(Writer):
     """out[r] = x[order[r]]; takes rows, width, columns, x, order, out."""
 
     #: Rows whose first lines are fetched ahead of their turn.
@@ -229,19 +132,19 @@ class _Gather(_Writer):
         step = self.constant(self.lanes)
         whole = builder.mul(builder.sdiv(width, step), step)
         rest = self.mask(builder.sub(width, whole))
-        kind = ir.FunctionType(ir.VoidType(), [ir.IntType(8).as_pointer(), _SHORT, _SHORT, _SHORT])
+        kind = ir.FunctionType(ir.VoidType(), [ir.IntType(8).as_pointer(), SHORT, SHORT, SHORT])
         prefetch = cgutils.get_or_insert_function(self.module, kind, "llvm.prefetch.p0")
-        with cgutils.for_range_slice(builder, self.constant(0), rows, self.constant(1), _INT) as (row, _):
+        with cgutils.for_range_slice(builder, self.constant(0), rows, self.constant(1), INT) as (row, _):
             later = builder.add(row, self.constant(self._AHEAD))
             later = builder.select(builder.icmp_signed("<", later, rows), later, last)
             for line in range(2):
                 ahead = builder.mul(builder.load(builder.gep(order, [later])), columns)
                 place = builder.gep(x, [builder.add(ahead, self.constant(line * 64 // self.size))])
                 address = builder.bitcast(place, ir.IntType(8).as_pointer())
-                builder.call(prefetch, [address, *(ir.Constant(_SHORT, n) for n in (0, 3, 1))])
+                builder.call(prefetch, [address, *(ir.Constant(SHORT, n) for n in (0, 3, 1))])
             source = builder.mul(builder.load(builder.gep(order, [row])), columns)
             target = builder.mul(row, width)
-            with cgutils.for_range_slice(builder, self.constant(0), whole, step, _INT) as (first, _):
+            with cgutils.for_range_slice(builder, self.constant(0), whole, step, INT) as (first, _):
                 value = self.load(x, builder.add(source, first), self.full)
                 self.store(value, out, builder.add(target, first), self.full)
             value = self.load(x, builder.add(source, whole), rest)
@@ -249,7 +152,7 @@ class _Gather(_Writer):
         builder.ret_void()
 
 
-def _function(module: Any, name: str, number: Any, arguments: list[Any]) -> tuple[Any, bool]:
+def function_of(module: Any, name: str, number: Any, arguments: list[Any]) -> tuple[Any, bool]:
     """Return a function of a module that is private to it, and whether its body is still to be written."""
     name = f"fastann_{name}_f{32 if number == ir.FloatType() else 64}"
     function = cgutils.get_or_insert_function(module, ir.FunctionType(ir.VoidType(), arguments), name)
@@ -260,52 +163,6 @@ def _function(module: Any, name: str, number: Any, arguments: list[Any]) -> tupl
     return function, new
 
 
-def _product(module: Any, number: Any) -> Any:
-    pointer = number.as_pointer()
-    function, new = _function(
-        module, "small_gemm", number,
-        [_INT, _INT, _INT, pointer, _INT, _INT, pointer, _INT, pointer, _INT, pointer, _BIT],
-    )  # fmt: skip
-    if new:
-        _Product(function, number).write()
-    return function
-
-
-@intrinsic
-def small_gemm(typingctx, rows, columns, inner, a, a_row, a_column, b, b_row, bias, c, c_row, add):
-    """C <- A B + bias, or C <- C + A B + bias if `add`.
-
-    C is (rows, columns) with rows `c_row` elements apart, A (rows, inner) with elements at a_row i + a_column k, B
-    (inner, columns) with rows b_row apart; `bias` has an element a column, or is empty.
-    """
-    signature = types.void(
-        types.intp, types.intp, types.intp, a, types.intp, types.intp, b, types.intp, bias, c, types.intp,
-        types.boolean,
-    )  # fmt: skip
-
-    def codegen(context, builder, signature, args):
-        rows, columns, inner, a, a_row, a_column, b, b_row, bias, c, c_row, add = args
-
-        def array(index: int, value: Any) -> Any:
-            return context.make_array(signature.args[index])(context, builder, value)
-
-        number = context.get_data_type(signature.args[3].dtype)
-        biases = array(8, bias)
-        length = cgutils.unpack_tuple(builder, biases.shape, 1)[0]
-        none = ir.Constant(number.as_pointer(), None)
-        present = builder.icmp_signed(">", length, ir.Constant(_INT, 0))
-        builder.call(
-            _product(builder.module, number),
-            [
-                rows, columns, inner, array(3, a).data, a_row, a_column, array(6, b).data, b_row, array(9, c).data,
-                c_row, builder.select(present, biases.data, none), builder.trunc(add, _BIT),
-            ],
-        )  # fmt: skip
-        return context.get_dummy_value()
-
-    return signature, codegen
-
-
 @intrinsic
 def column_sums(typingctx, rows, columns, x, out, add):
     """out[j] = sum over rows of x, a (rows, columns) matrix, added to what is there if `add`."""
@@ -313,11 +170,11 @@ def column_sums(typingctx, rows, columns, x, out, add):
     def codegen(context, builder, signature, args):
         number = context.get_data_type(signature.args[2].dtype)
         pointer = number.as_pointer()
-        function, new = _function(builder.module, "column_sums", number, [_INT, _INT, pointer, pointer, _BIT])
+        function, new = function_of(builder.module, "column_sums", number, [INT, INT, pointer, pointer, BIT])
         if new:
             _Sums(function, number).write(*function.args)
         data = [context.make_array(signature.args[i])(context, builder, args[i]).data for i in (2, 3)]
-        builder.call(function, [*args[:2], *data, builder.trunc(args[4], _BIT)])
+        builder.call(function, [*args[:2], *data, builder.trunc(args[4], BIT)])
         return context.get_dummy_value()
 
     return types.void(types.intp, types.intp, x, out, types.boolean), codegen
@@ -330,8 +187,8 @@ def gather_rows(typingctx, rows, width, columns, x, order, out):
     def codegen(context, builder, signature, args):
         number = context.get_data_type(signature.args[3].dtype)
         pointer = number.as_pointer()
-        function, new = _function(
-            builder.module, "gather_rows", number, [_INT, _INT, _INT, pointer, _INT.as_pointer(), pointer]
+        function, new = function_of(
+            builder.module, "gather_rows", number, [INT, INT, INT, pointer, INT.as_pointer(), pointer]
         )
         if new:
             _Gather(function, number).write(*function.args)

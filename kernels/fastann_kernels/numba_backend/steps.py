@@ -1,0 +1,127 @@
+"""What follows the backward pass: gradients of all members put together, and the optimizer's step.
+
+The flat vectors are divided among the members. Gradients are made and used block by block, so that those of a block are
+in the cache when the optimizer wants them; clipping wants all gradients first.
+"""
+
+from __future__ import annotations
+
+from fastann_kernels.numba_backend import calls as C
+from fastann_kernels.numba_backend import plan as T
+from fastann_kernels.numba_backend.compiling import lean
+from fastann_kernels.numba_backend.halves import as_halves, round_to_halves
+from fastann_kernels.numba_backend.team import wait_for_all
+from fastann_kernels.numba_backend.updates import (
+    CLIP_FLAGS,
+    add_penalty_gradients,
+    clip,
+    gather_gradients,
+    gradient_square,
+    update,
+)
+from fastann_kernels.numba_backend.walk import share_of_kernel, shares
+
+#: Parameters of which the gradients of all members, weights and slots stay in the cache.
+_BLOCK = 4096
+#: Elements of a slab of a kernel of which gradient, weights and slots stay in the cache, and rows of a batch up to
+#: which it is worth while: a library packs the whole of delta for every slab.
+_SLAB, _SLAB_ROWS = 1 << 16, 512
+
+
+@lean
+def stretch(size, member, members):
+    """Return begin and end of a member's part of so many numbers."""
+    # they begin at multiples of 32 numbers, so that no two members write to one cache line
+    begin = (size * member // members) // 32 * 32
+    end = size if member == members - 1 else (size * (member + 1) // members) // 32 * 32
+    return begin, end
+
+
+@lean
+def round_parameters(params, start, stop, buffer):
+    """Round a stretch of the parameters to bfloat16, where products have such factors."""
+    if buffer.size:
+        round_to_halves(params[start:stop], as_halves(buffer)[start:stop])
+
+
+@lean
+def _use(first, last, member, step, at_once, rule, flags, tables, call, penalties, coefficients, params, grads, slots,
+         buffers, squares):  # fmt: skip
+    """Do what parameters first..last want of their gradients, which are complete: measure them, add those of penalties
+    and, if `at_once`, take the step."""
+    tensors, spans = tables[9], tables[10]
+    if call[C.SQUARES]:
+        squares[member, step, 1] += gradient_square(spans, first, last, grads[0])
+    add_penalty_gradients(tensors, penalties, params, first, last, grads[0])
+    if at_once:
+        update(rule, flags, coefficients[step], spans, params, grads[0], slots, first, last)
+        round_parameters(params, first, last, buffers[9])
+
+
+@lean
+def _use_blocks(first, last, member, step, at_once, rule, flags, tables, call, penalties, coefficients, params, grads,
+                slots, buffers, squares):  # fmt: skip
+    """Put the members' gradients of parameters first..last together and use them."""
+    for begin in range(first, last, _BLOCK):
+        end = min(last, begin + _BLOCK)
+        gather_gradients(grads, begin, end)
+        _use(begin, end, member, step, at_once, rule, flags, tables, call, penalties, coefficients, params, grads,
+             slots, buffers, squares)  # fmt: skip
+
+
+@lean
+def add_shares(member, tables, call, buffers, g, again):
+    """Make this member's shares of the gradients of kernels, to be added to what is there if `again`."""
+    instructions, members = tables[0], call[C.MEMBERS]
+    for i in range(instructions.shape[0]):
+        t = instructions[i]
+        if shares(t, call):
+            begin, end = t[T.WIDTH_IN] * member // members, t[T.WIDTH_IN] * (member + 1) // members
+            share_of_kernel(i, tables, call, buffers, g, begin, end, again)
+
+
+@lean
+def take_step(member, barrier, step, update_now, rule, flags, tables, call, penalties, coefficients, params, grads,
+              slots, buffers, squares, again):  # fmt: skip
+    """Do this member's part of what follows the backward pass of the last rows of a batch.
+
+    Without `update_now` the gradients are wanted and nothing else. `again`: earlier rows of the batch have left their
+    share of the gradients of kernels.
+    """
+    instructions, tensors, spans, members = tables[0], tables[9], tables[10], call[C.MEMBERS]
+    at_once = update_now and not flags & CLIP_FLAGS
+    if call[C.SQUARES]:
+        squares[member, step, 1] = 0.0
+    if members == 1:
+        _use_blocks(0, params.size, member, step, at_once, rule, flags, tables, call, penalties, coefficients, params,
+                    grads, slots, buffers, squares)  # fmt: skip
+    else:
+        for i in range(tensors.shape[0]):
+            if not tensors[i, 5]:
+                begin, end = stretch(tensors[i, 1], member, members)
+                _use_blocks(tensors[i, 0] + begin, tensors[i, 0] + end, member, step, at_once, rule, flags, tables,
+                            call, penalties, coefficients, params, grads, slots, buffers, squares)  # fmt: skip
+        for i in range(instructions.shape[0] - 1, -1, -1):
+            t = instructions[i]
+            first, width = t[T.KERNEL], t[T.WIDTH_OUT]
+            if not shares(t, call):
+                begin, end = stretch(t[T.WIDTH_IN] * width if t[T.SHARED] else 0, member, members)
+                _use_blocks(first + begin, first + end, member, step, at_once, rule, flags, tables, call, penalties,
+                            coefficients, params, grads, slots, buffers, squares)  # fmt: skip
+                continue
+            begin, end = t[T.WIDTH_IN] * member // members, t[T.WIDTH_IN] * (member + 1) // members
+            few = call[C.PART_ROWS] * t[T.ROWS] <= _SLAB_ROWS
+            height = max(1, _SLAB // width) if few else max(1, end - begin)
+            for top in range(begin, end, height):
+                bottom = min(end, top + height)
+                share_of_kernel(i, tables, call, buffers, grads[0], top, bottom, again)
+                _use(first + top * width, first + bottom * width, member, step, at_once, rule, flags, tables, call,
+                     penalties, coefficients, params, grads, slots, buffers, squares)  # fmt: skip
+    if update_now and not at_once:
+        wait_for_all(barrier, members)
+        if member == 0:
+            clip(flags, coefficients[step], tensors, grads[0])
+        wait_for_all(barrier, members)
+        begin, end = stretch(params.size, member, members)
+        update(rule, flags, coefficients[step], spans, params, grads[0], slots, begin, end)
+        round_parameters(params, begin, end, buffers[9])

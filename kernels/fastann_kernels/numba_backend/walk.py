@@ -1,0 +1,168 @@
+"""The walk over a program's instructions: forward, backward, and the gradients of kernels that the team shares.
+
+Members share the buffers of values, of their gradients and of scratch: each works on rows of its own, C.PLACE and
+following. In a team, dW = x^T delta of a large dense layer is not made by rows of the batch, which would give as many
+parts to add up as there are members: once all members are through with their rows, each makes some rows of dW from all
+rows of the batch.
+"""
+
+from __future__ import annotations
+
+from fastann_kernels.numba_backend import calls as C
+from fastann_kernels.numba_backend import operations as O
+from fastann_kernels.numba_backend import plan as T
+from fastann_kernels.numba_backend.activations import activate, activate_backward
+from fastann_kernels.numba_backend.compiling import lean
+from fastann_kernels.numba_backend.dense import dense, dense_backward, example_squares, kernel_gradient
+from fastann_kernels.numba_backend.dropout import dropout, dropout_backward, stream_key
+from fastann_kernels.numba_backend.elementary import copy
+from fastann_kernels.numba_backend.halves import as_halves
+
+DENSE, ACTIVATION, DROPOUT, RESHAPE = range(4)
+#: Inputs and outputs of a layer from which reading is a small part of a product.
+_LARGE = 512
+CALLED = 4  # the first of the instructions that are compiled on their own, see `calls`
+
+
+@lean
+def call_instruction(kind, i, tables, call, params, grads, buffers, shared, barrier):
+    """Call instruction i, which is compiled on its own, and return what it adds to the loss."""
+    t, integers, reals, calls = tables[0][i], tables[11], tables[12], tables[13]
+    return O.call_operation(
+        calls[i, kind], call, integers[t[T.INTEGERS] : t[T.INTEGERS_END]], reals[t[T.NUMBERS] : t[T.NUMBERS_END]],
+        params, grads, buffers[0], buffers[1], buffers[2], buffers[7], shared, barrier,
+    )  # fmt: skip
+
+
+@lean
+def forward(tables, call, params, grads, buffers, shared, barrier, skip_fused):
+    """Run every instruction on this member's rows; return what instructions add to the loss."""
+    instructions, numbers = tables[0], tables[1]
+    values, scratch = buffers[0], buffers[2]
+    halves, half_params = as_halves(buffers[8]), as_halves(buffers[9])
+    rows, capacity, place, training = call[C.ROWS], call[C.CAPACITY], call[C.PLACE], call[C.TRAINING]
+    added = 0.0
+    for i in range(instructions.shape[0]):
+        t = instructions[i]
+        if t[T.OP] == RESHAPE or (skip_fused and t[T.FUSED]):
+            continue
+        if t[T.OP] >= CALLED:
+            added += call_instruction(O.FORWARD, i, tables, call, params, grads, buffers, shared, barrier)
+            continue
+        wide, above = rows * t[T.ROWS], place * t[T.ROWS]
+        n_in, n_out = t[T.WIDTH_IN], t[T.WIDTH_OUT]
+        x_first, y_first = t[T.IN] * capacity + above * n_in, t[T.OUT] * capacity + above * n_out
+        x, y = values[x_first : x_first + wide * n_in], values[y_first : y_first + wide * n_out]
+        kept = t[T.SCRATCH] * capacity + above * n_out
+        if t[T.OP] == DENSE:
+            before = t[T.PRE] * capacity + above * n_out
+            z = scratch[:0] if t[T.PRE] < 0 else scratch[before : before + y.size]
+            W = params[t[T.KERNEL] : t[T.KERNEL] + n_in * n_out]
+            b = params[:0] if t[T.BIAS] < 0 else params[t[T.BIAS] : t[T.BIAS] + n_out]
+            # all empty without bfloat16: slices of empty arrays are
+            half_x = halves[x_first : x_first + x.size]
+            half_W = half_params[t[T.KERNEL] : t[T.KERNEL] + n_in * n_out]
+            dense(x, W, b, wide, n_in, n_out, t[T.CODE], numbers[i], y, z, call[C.SMALL], half_x, half_W)
+        elif t[T.OP] == ACTIVATION:
+            tops = t[T.SCRATCH] * capacity + above
+            top = y if t[T.SCRATCH] < 0 else scratch[tops : tops + wide]
+            activate(t[T.CODE], numbers[i], x, n_out, y, top)
+        elif t[T.OP] == DROPOUT:
+            if training:
+                s0, s1 = stream_key(call, t[T.STREAM])
+                mask = scratch[kept : kept + y.size]
+                dropout(x, numbers[i], s0, s1, call[C.FIRST] * t[T.ROWS] * n_out, y, mask)
+            else:
+                copy(x, y)
+    return added
+
+
+@lean
+def backward(tables, call, params, grads, buffers, shared, barrier, again):
+    """Run every instruction's gradient, last to first; the losses have written the gradients of the outputs.
+
+    Gradients of parameters are added to what is there if `again`; those of kernels that the team shares are left to
+    `share_of_kernel`. Return the squared norms of the gradients of this member's rows, added up, if they are to be
+    measured.
+    """
+    instructions, numbers = tables[0], tables[1]
+    values, deltas, scratch = buffers[0], buffers[1], buffers[2]
+    halves, half_params = as_halves(buffers[8]), as_halves(buffers[9])
+    rows, capacity, place, training = call[C.ROWS], call[C.CAPACITY], call[C.PLACE], call[C.TRAINING]
+    squares = 0.0
+    for i in range(instructions.shape[0] - 1, -1, -1):
+        t = instructions[i]
+        if not t[T.BACKWARD]:
+            continue
+        if t[T.OP] >= CALLED:
+            call_instruction(O.BACKWARD, i, tables, call, params, grads, buffers, shared, barrier)
+            continue
+        wide, above = rows * t[T.ROWS], place * t[T.ROWS]
+        n_in, n_out = t[T.WIDTH_IN], t[T.WIDTH_OUT]
+        x_first, y_first = t[T.IN] * capacity + above * n_in, t[T.OUT] * capacity + above * n_out
+        x, y = values[x_first : x_first + wide * n_in], values[y_first : y_first + wide * n_out]
+        first = t[T.D_OUT] * capacity + above * n_out
+        delta = deltas[first : first + y.size]
+        dx_first = t[T.D_IN] * capacity + above * n_in
+        dx = deltas[:0] if t[T.D_IN] < 0 else deltas[dx_first : dx_first + x.size]
+        if t[T.OP] == DENSE:
+            before = t[T.PRE] * capacity + above * n_out
+            z = y if t[T.PRE] < 0 else scratch[before : before + y.size]
+            W = params[t[T.KERNEL] : t[T.KERNEL] + n_in * n_out]
+            db = grads[:0] if t[T.BIAS] < 0 else grads[t[T.BIAS] : t[T.BIAS] + n_out]
+            half_x = halves[x_first : x_first + x.size]
+            half_delta = halves[values.size + first : values.size + first + delta.size]
+            half_W = half_params[t[T.KERNEL] : t[T.KERNEL] + W.size]
+            dense_backward(
+                W, y, z, delta, wide, n_in, n_out, t[T.CODE], numbers[i], db, dx, t[T.ADD_BIAS] or again,
+                t[T.ACCUMULATE], call[C.SMALL], half_W, half_delta,
+            )  # fmt: skip
+            if not shares(t, call):
+                kernel_gradient(
+                    x, delta, wide, n_in, n_out, 0, n_in, grads[t[T.KERNEL] : t[T.KERNEL] + W.size],
+                    t[T.ADD_KERNEL] or again, call[C.SMALL], half_x, half_delta,
+                )  # fmt: skip
+            if call[C.SQUARES]:
+                squares += example_squares(x, delta, wide, n_in, n_out, t[T.TRAIN_KERNEL], t[T.TRAIN_BIAS])
+        elif dx.size and t[T.OP] == DROPOUT and training:
+            kept = t[T.SCRATCH] * capacity + above * n_out
+            dropout_backward(delta, scratch[kept : kept + y.size], dx, t[T.ACCUMULATE])
+        elif dx.size:
+            if t[T.OP] == ACTIVATION:
+                activate_backward(t[T.CODE], numbers[i], y, x, n_out, delta)
+            if t[T.ACCUMULATE]:
+                for j in range(delta.size):
+                    dx[j] += delta[j]
+            else:
+                copy(delta, dx)
+    return squares
+
+
+@lean
+def shares(t, call):
+    """Return whether the team shares the gradient of a kernel by its rows, in this batch.
+
+    Then members read the values and gradients that others wrote, else the gradients of kernels that others made: what
+    is less is chosen, unless the product takes so long that reading does not count; then one gradient for all is.
+    """
+    if call[C.MEMBERS] == 1 or not t[T.SHARED]:
+        return False
+    n_in, n_out = t[T.WIDTH_IN], t[T.WIDTH_OUT]
+    return n_in * n_out >= call[C.BATCH_ROWS] * t[T.ROWS] * (n_in + n_out) or min(n_in, n_out) >= _LARGE
+
+
+@lean
+def share_of_kernel(i, tables, call, buffers, g, begin, end, again):
+    """Write rows begin..end of the gradient of instruction i's kernel, from all rows in the buffers, to the flat `g`.
+
+    All members must be through with `backward`.
+    """
+    t, values, deltas, halves = tables[0][i], buffers[0], buffers[1], as_halves(buffers[8])
+    rows, n_in, n_out = call[C.PART_ROWS] * t[T.ROWS], t[T.WIDTH_IN], t[T.WIDTH_OUT]
+    x, delta = t[T.IN] * call[C.CAPACITY], t[T.D_OUT] * call[C.CAPACITY]
+    x_end, delta_end = x + rows * n_in, delta + rows * n_out
+    kernel_gradient(
+        values[x:x_end], deltas[delta:delta_end], rows, n_in, n_out, begin, end,
+        g[t[T.KERNEL] : t[T.KERNEL] + n_in * n_out], again, call[C.SMALL], halves[x:x_end],
+        halves[values.size + delta : values.size + delta_end],
+    )  # fmt: skip
