@@ -8,12 +8,16 @@ depends on the seed and an index only, a run that is resumed continues with the 
 from __future__ import annotations
 
 import operator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 _WEIGHTS, _ORDER = 0, 1
+
+#: Rows to be put in order that take longer than starting a thread does, several times.
+_WORTH_A_THREAD = 1 << 16
 
 _parent: np.random.SeedSequence | None = None
 
@@ -73,6 +77,32 @@ def epoch_order(seed: int, epoch: int, rows: int) -> NDArray[np.int64]:
     True
     """
     return _generator(seed, _ORDER, epoch).permutation(np.int64(rows)).astype(np.int64, copy=False)
+
+
+def epoch_orders(seed: int, first: int, count: int, rows: int) -> NDArray[np.int64]:
+    """Return int64[count * rows], the orders of epochs first, first + 1, ..., one after the other.
+
+    Two threads draw them: that takes half the time, which is not little beside the epochs of a small network.
+
+    >>> orders = epoch_orders(7, 3, 2, 100)
+    >>> bool((orders[100:] == epoch_order(7, 4, 100)).all())
+    True
+    """
+    orders = np.tile(np.arange(rows), (count, 1))
+
+    def draw(every_other: int) -> None:
+        for epoch in range(every_other, count, 2):
+            _generator(seed, _ORDER, first + epoch).shuffle(orders[epoch])
+
+    if count * rows < _WORTH_A_THREAD:
+        draw(0)
+        draw(1)
+    else:
+        with ThreadPoolExecutor(1) as pool:
+            other = pool.submit(draw, 1)
+            draw(0)
+            other.result()
+    return orders.reshape(-1)
 
 
 def root_key(seed: int) -> tuple[int, int]:

@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastann.random import check_seed, epoch_order, next_seed, root_key, set_random_seed, weight_generator
+from fastann.random import (
+    check_seed,
+    epoch_order,
+    epoch_orders,
+    next_seed,
+    root_key,
+    set_random_seed,
+    weight_generator,
+)
 from fastann.utils import set_random_seed as exported
 from fastann.utils import to_categorical
 
@@ -117,3 +125,12 @@ def test_to_categorical(labels: object, classes: int | None, expected: list[obje
 def test_to_categorical_refuses(labels: object, classes: int | None, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         to_categorical(labels, classes)
+
+
+@pytest.mark.parametrize(("count", "rows"), [(0, 5), (1, 7), (3, 50), (3, 40_000), (4, 20_001)])
+def test_orders_of_several_epochs_are_those_of_each(count: int, rows: int) -> None:
+    orders = epoch_orders(11, 5, count, rows)
+    assert orders.dtype == np.int64
+    np.testing.assert_array_equal(
+        orders.reshape(count, rows), [epoch_order(11, 5 + e, rows) for e in range(count)] or np.zeros((0, rows))
+    )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fastann.random import epoch_order
+from fastann.random import epoch_order, epoch_orders
 from fastann.training.session import Session
 
 
@@ -83,6 +83,10 @@ class Passes:
 
     def take_whole(self, count: int) -> NDArray[np.int64]:
         """Return the rows of the next `count` passes, one after the other; the pass before has to be over."""
+        if self._shuffle and self._draw is epoch_order:
+            session, self._position = self._session, self.rows
+            session.epochs_trained += count
+            return epoch_orders(session.seed, session.epochs_trained - count, count, self.rows)
         orders = []
         for _ in range(count):
             self._begin()

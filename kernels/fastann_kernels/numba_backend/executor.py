@@ -32,7 +32,7 @@ _WORK_PER_THREAD = 1.5e6
 _WORK_TO_WAKE = 2e8
 
 #: Multiplications of a member up to which the kernel for small matrices beats the library (measured in trainings).
-_SMALL_PRODUCT = {"scipy": 1 << 26, "mkl": 1 << 20}
+_SMALL_PRODUCT = {"scipy": 1 << 26, "mkl": 1 << 18}
 
 #: Rows of a larger batch that a member works on at once: buffers are as small as they can be without loss (measured).
 _ROWS_AT_ONCE, _NO_PARTS = 1024, 1 << 40
