@@ -25,7 +25,7 @@ def comparisons() -> list[dict[str, Any]]:
 def newest_entries(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the newest entry of each network and batch, those of little work first; contenders as in their list."""
     newest = {(e["name"], e["batch_size"]): e for record in records for e in record["results"]}
-    entries = dict(sorted(newest.items(), key=lambda item: (item[1]["flops_per_step"] / item[0][1], item[0][1])))
+    entries = dict(sorted(newest.items(), key=lambda item: ((item[1]["flops_per_step"] or 0) / item[0][1], item[0][1])))
     places = list(CONTENDERS)
     named = sorted({name for e in entries.values() for name in e["contenders"]}, key=places.index)
     return [

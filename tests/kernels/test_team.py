@@ -19,6 +19,7 @@ if "numba" not in available_backends():
     pytest.skip("numba is not installed", allow_module_level=True)
 
 import numba
+from fastann_kernels.numba_backend.blas import why_no_halves
 from fastann_kernels.numba_backend.executor import NumbaExecutor
 from fastann_kernels.numba_backend.team import Team, meet, threads_allowed, wait_for_all
 
@@ -55,14 +56,19 @@ def _data() -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
 
 
 def _train(
-    members: int, flags: tuple[str, ...] = (), rate: float = 0.01, batch: int = BATCH, rows_at_once: int = ROWS
+    members: int,
+    flags: tuple[str, ...] = (),
+    rate: float = 0.01,
+    batch: int = BATCH,
+    rows_at_once: int = ROWS,
+    precision: str = "float64",
 ) -> tuple[HostState, Record]:
     """Train three epochs with a team of a given size."""
     program = _program(flags)
-    executor = NumbaExecutor(program, "float64")
+    executor = NumbaExecutor(program, precision)
     executor.rows_at_once = rows_at_once
     executor._members = lambda batch: members  # type: ignore[method-assign]
-    x, y, weights = _data()
+    x, y, weights = (array.astype(executor.dtype) for array in _data())
     start = np.random.default_rng(3).standard_normal(program.parameter_count)
     state = executor.put_state(HostState(start, np.zeros((2, program.parameter_count))))
     data = executor.put_data(x, y, weights)
@@ -105,6 +111,16 @@ def test_training_does_not_depend_on_the_team(
     np.testing.assert_array_equal(record.metric_weights, alone_record.metric_weights)
     assert record.outputs is not None
     np.testing.assert_allclose(record.outputs, alone_record.outputs, rtol=1e-10)
+
+
+@pytest.mark.skipif(why_no_halves() is not None, reason="no products of bfloat16 here")
+@pytest.mark.parametrize("batch", [3, BATCH])
+@pytest.mark.parametrize("rows_at_once", [ROWS, 2])
+@pytest.mark.parametrize("members", [1, 2, 3])
+def test_training_in_bfloat16_does_not_depend_on_the_team(members: int, batch: int, rows_at_once: int) -> None:
+    alone = _train(1, batch=batch, precision="bfloat16")[1].losses
+    team = _train(members, batch=batch, rows_at_once=rows_at_once, precision="bfloat16")[1].losses
+    np.testing.assert_allclose(team, alone, rtol=1e-3)  # sums in float32, some rounded otherwise on the way
 
 
 def test_a_team_repeats_itself_bit_for_bit() -> None:

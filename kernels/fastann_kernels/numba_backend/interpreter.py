@@ -323,6 +323,7 @@ def _make_run(digest: str) -> Any:
                     parts, sums, totals, collected,
                 )  # fmt: skip
                 if mode > GRADIENTS:
+                    wait_for_all(barrier, members)  # the next rows, which may be divided otherwise, take the same place
                     continue
                 examples = backward(tables, call, params, own_grads, buffers, shared, barrier, part > 0)
                 if call[C.SQUARES]:
@@ -344,8 +345,6 @@ def _make_run(digest: str) -> Any:
                 member, barrier, step, mode == TRAIN, rule, flags, tables, call, penalties, coefficients, params, grads,
                 slots, buffers, squares, n_parts > 1,
             )  # fmt: skip
-            wait_for_all(barrier, members)
-        if mode > GRADIENTS:
             wait_for_all(barrier, members)
         return steps
 
