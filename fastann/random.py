@@ -8,10 +8,12 @@ depends on the seed and an index only, a run that is resumed continues with the 
 from __future__ import annotations
 
 import operator
+import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
+from fastann_kernels.machine import threads_allowed
 from numpy.typing import NDArray
 
 _WEIGHTS, _ORDER = 0, 1
@@ -82,7 +84,7 @@ def epoch_order(seed: int, epoch: int, rows: int) -> NDArray[np.int64]:
 def epoch_orders(seed: int, first: int, count: int, rows: int) -> NDArray[np.int64]:
     """Return int64[count * rows], the orders of epochs first, first + 1, ..., one after the other.
 
-    Two threads draw them: that takes half the time, which is not little beside the epochs of a small network.
+    Two threads draw several: that takes half the time, which is not little beside the epochs of a small network.
 
     >>> orders = epoch_orders(7, 3, 2, 100)
     >>> bool((orders[100:] == epoch_order(7, 4, 100)).all())
@@ -94,7 +96,7 @@ def epoch_orders(seed: int, first: int, count: int, rows: int) -> NDArray[np.int
         for epoch in range(every_other, count, 2):
             _generator(seed, _ORDER, first + epoch).shuffle(orders[epoch])
 
-    if count * rows < _WORTH_A_THREAD:
+    if count == 1 or count * rows < _WORTH_A_THREAD or threads_allowed(os.environ) == 1:
         draw(0)
         draw(1)
     else:

@@ -83,13 +83,11 @@ class EpochsAhead:
 def epochs_ahead(
     session: Session, feed: Feed, tally: Tally, callbacks: CallbackList, progress: Progress, validates: bool
 ) -> EpochsAhead | None:
-    """Return a way to train several epochs in one call; None where something has to happen after each.
-
-    It is for the Numba backend: JAX would compile anew for each number of epochs.
-    """
+    """Return a way to train several epochs in one call; None where something has to happen after each."""
     heard = validates or tally.needs_outputs or type(progress) is not Silent
     if heard or any(type(callback) is not History for callback in callbacks.callbacks):
         return None
-    if session.backend != "numba" or not isinstance(feed, PassFeed) or not feed.by_passes:
+    if not isinstance(feed, PassFeed) or not feed.by_passes:
         return None
-    return EpochsAhead(session, feed)
+    # JAX reads rows as they lie faster than in an order, which several passes in a call would need.
+    return EpochsAhead(session, feed) if feed.shuffled or session.backend != "jax" else None

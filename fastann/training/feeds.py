@@ -127,6 +127,11 @@ class PassFeed:
         return self._source.longest is None and self.steps == self._passes.steps
 
     @property
+    def shuffled(self) -> bool:
+        """Whether rows are visited in an order of their own in each pass."""
+        return self._passes.shuffle
+
+    @property
     def pass_rows(self) -> int:
         """Rows of a pass."""
         return self._passes.rows

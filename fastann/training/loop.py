@@ -244,7 +244,8 @@ class Training:
         if not ahead.waiting:
             with self._interrupt.shield():
                 record, seconds = ahead.train(count, self._stops)
-            self._times.add(count, record.completed, seconds)
+            rows = self._feed.rows
+            self._times.add((rows, rows, False, 0), record.completed, seconds)
         record, iterations = ahead.take()
         self._count(record, iterations - record.completed, len(record.losses))
         if record.completed < len(record.losses):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fastann.random import epoch_order, epoch_orders
+from fastann.random import epoch_orders
 from fastann.training.session import Session
 
 
@@ -44,10 +44,10 @@ class Passes:
         rows: rows of the data.
         batch_size: rows a batch.
         shuffle: False to visit the rows as they lie.
-        draw: `epoch_order`, or the like with a memory; what it returns is not written to.
+        draw: in place of `fastann.random.epoch_order`; what it returns is not written to.
 
     Attributes:
-        rows: as above.
+        rows, shuffle: as above.
     """
 
     def __init__(
@@ -56,12 +56,12 @@ class Passes:
         rows: int,
         batch_size: int,
         shuffle: bool,
-        draw: Callable[[int, int, int], NDArray[np.int64]] = epoch_order,
+        draw: Callable[[int, int, int], NDArray[np.int64]] | None = None,
     ) -> None:
         self._session = session
         self.rows = rows
         self._batch_size = batch_size
-        self._shuffle = shuffle
+        self.shuffle = shuffle
         self._draw = draw
         self._order: NDArray[np.int64] | None = None
         self._position = rows
@@ -83,24 +83,25 @@ class Passes:
 
     def take_whole(self, count: int) -> NDArray[np.int64]:
         """Return the rows of the next `count` passes, one after the other; the pass before has to be over."""
-        if self._shuffle and self._draw is epoch_order:
-            session, self._position = self._session, self.rows
-            session.epochs_trained += count
-            return epoch_orders(session.seed, session.epochs_trained - count, count, self.rows)
-        orders = []
-        for _ in range(count):
-            self._begin()
-            orders.append(np.arange(self.rows) if self._order is None else self._order)
-            self._position = self.rows
-        return np.concatenate(orders)
+        order = self._next(count)
+        self._position = self.rows
+        return np.tile(np.arange(self.rows), count) if order is None else order
 
     def abandon(self) -> None:
         """Skip the rest of the pass."""
         self._position = self.rows
 
     def _begin(self) -> None:
-        session = self._session
-        if self._shuffle:
-            self._order = self._draw(session.seed, session.epochs_trained, self.rows)
-        session.epochs_trained += 1
+        self._order = self._next(1)
         self._position = 0
+
+    def _next(self, count: int) -> NDArray[np.int64] | None:
+        """Return the orders of the next `count` passes, one after the other; None for rows as they lie."""
+        first, seed = self._session.epochs_trained, self._session.seed
+        self._session.epochs_trained += count
+        if not self.shuffle:
+            return None
+        if self._draw is None:
+            return epoch_orders(seed, first, count, self.rows)
+        orders = [self._draw(seed, first + number, self.rows) for number in range(count)]
+        return orders[0] if count == 1 else np.concatenate(orders)

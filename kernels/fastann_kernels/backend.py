@@ -45,7 +45,7 @@ class Steps:
         collect_outputs: also return what the network put out for every row visited (before that step's update).
         stop_at_nonfinite: stop before the update of the first step whose loss is NaN or infinite.
         pass_rows: rows of a pass, of which `order` has several, one after the other: the last step of each may be
-            short. None for one pass; more are for the Numba backend, where a pass may take less time than a call.
+            short. None for one pass.
         squares_every: measure the squared norms of gradients in every step whose number of updates made before is a
             multiple of this; 0: in none.
     """

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from fastann_kernels.cost import SHIPPED, Work
-from fastann_kernels.machine import cache_folder, cpu_name, gpu_in_reach, usable_cores, versions
+from fastann_kernels.machine import cache_folder, cpu_name, gpu_in_reach, threads_allowed, usable_cores, versions
 
 FILE = "calibration.json"
 FORMAT = 1
@@ -58,9 +58,9 @@ def device_of(backend: str, environ: Mapping[str, str]) -> str:
 
 def threads_of(device: str, environ: Mapping[str, str]) -> int:
     """Return how many threads share a step on a device; FASTANN_THREADS is for the Numba backend."""
-    wish = environ.get("FASTANN_THREADS", "").strip()
-    if device == "numba" and wish.isdecimal() and int(wish) > 0:
-        return int(wish)
+    if device == "numba":
+        with suppress(ValueError):  # the backend says what is wrong with the setting
+            return threads_allowed(environ)
     return 1 if device == "jax-gpu" else usable_cores()
 
 

@@ -33,6 +33,20 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def threads_allowed(environ: Mapping[str, str]) -> int:
+    """Return how many threads may work for this process: FASTANN_THREADS, or the cores that it may use.
+
+    Raises:
+        ValueError: FASTANN_THREADS is set to something that is not a positive whole number.
+    """
+    wish = environ.get("FASTANN_THREADS", "").strip()
+    if not wish:
+        return usable_cores()
+    if not wish.isdecimal() or int(wish) < 1:
+        raise ValueError(f"FASTANN_THREADS must be a positive whole number, got {wish!r}.")
+    return int(wish)
+
+
 def gpu_in_reach(environ: Mapping[str, str]) -> bool:
     """Guess from files and the environment alone, since importing JAX takes most of a second."""
     platforms = environ.get("JAX_PLATFORMS", "").strip().lower()

@@ -123,27 +123,59 @@ def test_fewer_jobs_take_the_program_of_more() -> None:
     assert executor.traces["train_many"] - before == 2
 
 
-@pytest.mark.parametrize("members", [1, 2])
-def test_several_passes_in_a_call_are_as_many_calls(members: int) -> None:
-    pytest.importorskip("numba")
-    executor: Any = get_backend("numba").executor(PROGRAM, "float64")
+@pytest.mark.parametrize(("backend", "members"), [("numba", (1,)), ("numba", (2,)), ("jax", ())])
+def test_several_passes_in_a_call_are_as_many_calls(backend: str, members: tuple[int, ...]) -> None:
+    pytest.importorskip(backend)
+    executor: Any = get_backend(backend).executor(PROGRAM, "float64")
     placed = executor.put_data(X, TARGETS)
     first, second = steps(1, 25), steps(1, 25, count=3)
     second = replace(second, order=second.order[::-1].copy(), first_step=7 + 3)  # type: ignore[index]
-    state, one = executor.train(job(executor, placed, 0, first).state, placed, first, members)
-    state, two = executor.train(state, placed, second, members)
+    state, one = executor.train(job(executor, placed, 0, first).state, placed, first, *members)
+    state, two = executor.train(state, placed, second, *members)
+    expected = executor.get_state(state)
     order: NDArray[np.int64] = np.concatenate([first.order, second.order])  # type: ignore[list-item]
     both = replace(first, order=order, pass_rows=25, coefficients=np.tile(first.coefficients, (2, 1)))
-    its, record = executor.train(job(executor, placed, 0, both).state, placed, both, members)
-    np.testing.assert_allclose(its.params, state.params, rtol=1e-13)
+    its, record = executor.train(job(executor, placed, 0, both).state, placed, both, *members)
+    np.testing.assert_allclose(executor.get_state(its).params, expected.params, rtol=1e-13)
     assert record.rows.tolist() == [11, 11, 3, 11, 11, 3]
     np.testing.assert_allclose(record.losses, [*one.losses, *two.losses], rtol=1e-13)
     assert record.completed == 6
 
 
-def test_jax_takes_one_pass_a_call() -> None:
+@pytest.mark.parametrize("bad", [0, 2, 3, 5, 6, 8])
+@pytest.mark.parametrize("backend", ["numba", "jax"])
+def test_several_passes_stop_where_single_ones_do(backend: str, bad: int) -> None:
+    """Step `bad` of three passes of three steps sees a row whose target is infinite."""
+    pytest.importorskip(backend)
+    executor: Any = get_backend(backend).executor(PROGRAM, "float64")
+    targets = TARGETS.copy()
+    targets[-1] = np.inf
+    placed = executor.put_data(X, targets)
+    order = np.concatenate([np.random.default_rng(number).permutation(25) for number in range(3)])
+    order[bad // 3 * 25 + bad % 3 * BATCH] = ROWS - 1
+    one = steps(1, 25)
+    several = replace(one, order=order, pass_rows=25, coefficients=np.tile(one.coefficients, (3, 1)))
+    its, record = executor.train(job(executor, placed, 0, several).state, placed, several)
+    assert record.completed == bad
+    assert len(record.losses) == len(record.rows) == bad + 1
+    assert np.isfinite(record.losses).tolist() == [True] * bad + [False]
+
+    state = job(executor, placed, 0, one).state
+    for number in range(3):
+        its_order = order[number * 25 : (number + 1) * 25]
+        state, alone = executor.train(
+            state, placed, replace(one, order=its_order, first_step=one.first_step + 3 * number)
+        )
+        if alone.completed < 3:
+            break
+    assert 3 * number + alone.completed == bad
+    np.testing.assert_allclose(executor.get_state(its).params, executor.get_state(state).params, rtol=1e-13)
+
+
+def test_states_side_by_side_take_one_pass_a_call() -> None:
     pytest.importorskip("jax")
     executor: Any = get_backend("jax").executor(PROGRAM, "float64")
     placed = executor.put_data(X, TARGETS)
-    with pytest.raises(ValueError, match="several are for the numba backend"):
-        executor.train(job(executor, placed, 0, steps(0)).state, placed, steps(0, pass_rows=45))
+    jobs = [job(executor, placed, number, steps(number, pass_rows=45)) for number in range(2)]
+    with pytest.raises(ValueError, match="one pass of each state, got pass_rows"):
+        executor.train_many([each.state for each in jobs], placed, [each.steps for each in jobs])

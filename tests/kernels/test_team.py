@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _thread
+import os
 import signal
 import threading
 import time
@@ -19,9 +20,10 @@ if "numba" not in available_backends():
     pytest.skip("numba is not installed", allow_module_level=True)
 
 import numba
+from fastann_kernels.machine import threads_allowed
 from fastann_kernels.numba_backend.blas import why_no_halves
 from fastann_kernels.numba_backend.executor import NumbaExecutor
-from fastann_kernels.numba_backend.team import Team, meet, threads_allowed, wait_for_all
+from fastann_kernels.numba_backend.team import Team, meet, wait_for_all
 
 ROWS, BATCH = 45, 11  # the last batch has one row: fewer than there are members
 
@@ -177,12 +179,12 @@ def test_blas_gets_its_threads_back() -> None:
 
 def test_the_size_of_a_team_may_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FASTANN_THREADS", "3")
-    assert threads_allowed() == 3
+    assert threads_allowed(os.environ) == 3
     monkeypatch.setenv("FASTANN_THREADS", "0")
     with pytest.raises(ValueError, match="FASTANN_THREADS must be a positive whole number, got '0'"):
-        threads_allowed()
+        threads_allowed(os.environ)
     monkeypatch.delenv("FASTANN_THREADS")
-    assert threads_allowed() >= 1
+    assert threads_allowed(os.environ) >= 1
 
 
 @numba.njit(nogil=True)

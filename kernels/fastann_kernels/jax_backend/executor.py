@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import lru_cache
 from importlib.metadata import version
 from typing import Any
@@ -28,7 +27,16 @@ from fastann_kernels.backend import (
 from fastann_kernels.jax_backend import activations, interpreter, losses, metrics, operations, updates
 from fastann_kernels.jax_backend.interpreter import Data, Outcome, State
 from fastann_kernels.jax_backend.many import evaluate_many, train_many
+from fastann_kernels.jax_backend.passes import first_steps, passes_of, visited_rows
 from fastann_kernels.jax_backend.placing import place
+from fastann_kernels.jax_backend.records import (
+    batch_sizes,
+    empty_record,
+    one_after_another,
+    record_of,
+    side_by_side,
+    stopped_record,
+)
 from fastann_kernels.program import Program
 
 #: Steps in one turn of the loop over an epoch, by platform; 1 elsewhere. On a CPU more are slower (measured); on a GPU
@@ -91,23 +99,24 @@ class JaxExecutor:
         """Run the steps and return the new state with the record."""
         if self.program.update is None:
             raise ValueError("expected a program with an update rule, got None: lower the model with an optimizer.")
-        if steps.pass_rows is not None:
-            raise ValueError("expected one pass in a call, got pass_rows: several are for the numba backend.")
-        rows = data.x.shape[0] if steps.order is None else len(steps.order)
-        if rows == 0:
-            return state, self._nothing(steps.collect_outputs)
+        passes = passes_of(steps, data)
+        if not passes:
+            return state, empty_record(self.program, self.dtype, steps.collect_outputs)
+        sizes = batch_sizes(visited_rows(passes[0], data), steps.batch_size, len(passes))
         with self._settings():
-            arguments = self._arguments(data, steps)
             run = self._train if steps.stop_at_nonfinite else self._train_in_place
-            new, outcome = self._run_steps(run, state, rows, steps, arguments)
+            new, outcome = self._run_passes(run, state, data, passes)
             finite = np.isfinite(outcome.loss)
             if not steps.stop_at_nonfinite or finite.all():
-                return new, self._record(outcome, rows, steps.batch_size)
+                return new, record_of(outcome, sizes)
             # The steps before the bad one are made again, so that a good run pays for no test in each step.
-            good = int(np.argmin(finite))
+            whole, good = divmod(int(np.argmin(finite)), len(sizes) // len(passes))
+            again = passes[:whole]
             if good:
-                state, _ = self._run_steps(run, state, good * steps.batch_size, steps, arguments)
-        return state, self._stopped(outcome, rows, steps.batch_size)
+                again.append(first_steps(passes[whole], data, good))
+            if again:
+                state, _ = self._run_passes(run, state, data, again)
+        return state, stopped_record(outcome, sizes)
 
     def evaluate(
         self,
@@ -120,7 +129,7 @@ class JaxExecutor:
         """Run every row forward, in order and without dropout."""
         rows = data.x.shape[0]
         if rows == 0:
-            return self._nothing(collect_outputs)
+            return empty_record(self.program, self.dtype, collect_outputs)
         with self._settings():
             outcome = self._evaluate(
                 params=state.params,
@@ -129,7 +138,7 @@ class JaxExecutor:
                 batch_size=min(batch_size, rows),
                 collect=collect_outputs,
             )
-            return self._record(interpreter.unpack(self.program, jax.device_get(outcome)), rows, batch_size)
+            return record_of(one_after_another(self.program, [outcome]), batch_sizes(rows, batch_size))
 
     def predict(self, state: State, x: Array, batch_size: int) -> Array:
         """Return float[N, output columns]. Short batches are filled up with zeros rather than compiled anew."""
@@ -160,9 +169,11 @@ class JaxExecutor:
         if self.program.update is None:
             raise ValueError("expected a program with an update rule, got None: lower the model with an optimizer.")
         first = steps[0]
-        rows = data.x.shape[0] if first.order is None else len(first.order)
+        if first.pass_rows is not None:
+            raise ValueError("expected one pass of each state, got pass_rows: train one pass after the other.")
+        rows = visited_rows(first, data)
         if rows == 0:
-            return list(states), [self._nothing(first.collect_outputs) for _ in states]
+            return list(states), [empty_record(self.program, self.dtype, first.collect_outputs) for _ in states]
         size, collect, stop = min(first.batch_size, rows), first.collect_outputs, first.stop_at_nonfinite
         kind = ("train", data.x.shape[0], rows, size, collect, stop, first.squares_every)
         padded = self._padded(len(states), kind)
@@ -176,8 +187,9 @@ class JaxExecutor:
             )  # fmt: skip
             for array in jax.tree.leaves(new):
                 array.block_until_ready()
-            outcomes = _apart(self.program, jax.device_get(packed), len(states))
-        records = [self._stopped(each, rows, size) if stop else self._record(each, rows, size) for each in outcomes]
+            outcomes = side_by_side(self.program, packed, len(states))
+        to_record, sizes = stopped_record if stop else record_of, batch_sizes(rows, size)
+        records = [to_record(each, sizes) for each in outcomes]
         return list(new[: len(states)]), records
 
     def evaluate_many(
@@ -191,7 +203,7 @@ class JaxExecutor:
         """Run every row forward with each state, as one program; return what `evaluate` would for each."""
         rows = data.x.shape[0]
         if rows == 0:
-            return [self._nothing(collect_outputs) for _ in states]
+            return [empty_record(self.program, self.dtype, collect_outputs) for _ in states]
         size = min(batch_size, rows)
         padded = self._padded(len(states), ("evaluate", rows, size, collect_outputs))
         with self._settings():
@@ -202,8 +214,8 @@ class JaxExecutor:
                 batch_size=size,
                 collect=collect_outputs,
             )
-            outcomes = _apart(self.program, jax.device_get(packed), len(states))
-        return [self._record(each, rows, size) for each in outcomes]
+            outcomes = side_by_side(self.program, packed, len(states))
+        return [record_of(each, batch_sizes(rows, size)) for each in outcomes]
 
     def _padded(self, count: int, kind: tuple[Any, ...]) -> int:
         """Return how many states to run: a number that was compiled before, if it is less than twice as many."""
@@ -211,15 +223,6 @@ class JaxExecutor:
         padded = min((number for number in known if count <= number < 2 * count), default=count)
         known.add(padded)
         return padded
-
-    def _stopped(self, outcome: Outcome, rows: int, batch_size: int) -> Record:
-        """Return the record of steps that end with the first whose loss is not finite."""
-        finite = np.isfinite(outcome.loss)
-        if finite.all():
-            return self._record(outcome, rows, batch_size)
-        good = int(np.argmin(finite))
-        rows = min((good + 1) * batch_size, rows)
-        return replace(self._record(_first(outcome, good + 1, rows), rows, batch_size), completed=good)
 
     def few_rows(self, state: State) -> None:
         """Return nothing: a call of JAX costs what it costs."""
@@ -291,40 +294,21 @@ class JaxExecutor:
             "first_step": np.uint32(steps.first_step & 0xFFFFFFFF),
         }
 
-    def _run_steps(
-        self, run: Callable[..., Any], state: State, rows: int, steps: Steps, arguments: dict[str, Any]
+    def _run_passes(
+        self, run: Callable[..., Any], state: State, data: Data, passes: Sequence[Steps]
     ) -> tuple[State, Outcome]:
-        """Train on the first `rows` rows of the order and wait for the result."""
-        new, packed = run(
-            state=state, rows=rows, batch_size=min(steps.batch_size, rows), collect=steps.collect_outputs,
-            unroll=self.unroll, squares_every=steps.squares_every, **arguments,
-        )  # fmt: skip
-        for array in new:
+        """Train on one pass after the other and wait for the last: each is prepared while those before it run."""
+        stretches = []
+        for steps in passes:
+            rows = visited_rows(steps, data)
+            state, packed = run(
+                state=state, rows=rows, batch_size=min(steps.batch_size, rows), collect=steps.collect_outputs,
+                unroll=self.unroll, squares_every=steps.squares_every, **self._arguments(data, steps),
+            )  # fmt: skip
+            stretches.append(packed)
+        for array in state:
             array.block_until_ready()
-        return new, interpreter.unpack(self.program, jax.device_get(packed))
-
-    def _record(self, outcome: Outcome, rows: int, batch_size: int) -> Record:
-        """Turn the outcome of steps that visited `rows` rows into float64 arrays of the caller's own."""
-        steps = len(outcome.loss)
-        sizes = np.full(steps, batch_size, np.int64)
-        sizes[-1] = rows - (steps - 1) * batch_size
-        return Record(
-            losses=np.array(outcome.loss, np.float64),
-            rows=sizes,
-            metric_sums=np.array(outcome.metric_sums, np.float64),
-            metric_weights=np.array(outcome.metric_weights, np.float64),
-            parts=np.array(outcome.parts, np.float64),
-            outputs=None if outcome.outputs is None else np.array(outcome.outputs),
-            completed=steps,
-            gradient_squares=None if outcome.squares is None else np.array(outcome.squares, np.float64),
-        )
-
-    def _nothing(self, collect: bool) -> Record:
-        """Return the record of no steps."""
-        program = self.program
-        parts, sums, weights = (np.zeros((0, len(of))) for of in (program.losses, program.metrics, program.metrics))
-        outputs = np.zeros((0, program.output_columns), self.dtype) if collect else None
-        return Record(np.zeros(0), np.zeros(0, np.int64), sums, weights, parts, outputs)
+        return state, one_after_another(self.program, stretches)
 
 
 class JaxBackend:
@@ -388,17 +372,3 @@ def _words(key: tuple[int, int]) -> tuple[np.uint32, np.uint32]:
 def _repeated(values: Sequence[Any], count: int) -> list[Any]:
     """Return `count` values: those given, and the last one again."""
     return [*values, *[values[-1]] * (count - len(values))]
-
-
-def _apart(program: Program, packed: interpreter.Packed, count: int) -> list[Outcome]:
-    """Return the outcomes of the first `count` of several states."""
-    own = [jax.tree.map(lambda array, i=i: array[i], packed) for i in range(count)]
-    return [interpreter.unpack(program, each) for each in own]
-
-
-def _first(outcome: Outcome, steps: int, rows: int) -> Outcome:
-    """Cut the outcome down to its first steps, and the outputs collected to their rows."""
-    loss, parts, sums, weights, outputs, squares = outcome
-    collected = None if outputs is None else outputs[:rows]
-    measured = None if squares is None else squares[:steps]
-    return Outcome(loss[:steps], parts[:steps], sums[:steps], weights[:steps], collected, measured)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastann_kernels.backend import Array, HostState, Record, Steps, UnsupportedProgram, storage_dtype
+from fastann_kernels.machine import threads_allowed
 from fastann_kernels.numba_backend import blas
 from fastann_kernels.numba_backend import interpreter as I
 from fastann_kernels.numba_backend.announce import compile_for, signature
@@ -16,7 +18,7 @@ from fastann_kernels.numba_backend.calls import CALL_SIZE
 from fastann_kernels.numba_backend.direct import DirectCall
 from fastann_kernels.numba_backend.operations import CORE, addresses, known
 from fastann_kernels.numba_backend.plan import L_POSITIONS, L_WIDTH, N_WEIGHT, make_plan
-from fastann_kernels.numba_backend.team import single_threaded_blas, team, threads_allowed
+from fastann_kernels.numba_backend.team import single_threaded_blas, team
 from fastann_kernels.per_example import interacting, separable
 from fastann_kernels.program import Program
 
@@ -181,7 +183,7 @@ class NumbaExecutor:
         self.rows_at_once = _rows_at_once(program)
         self._local = threading.local()
         self._tables = (*self.plan.tables, addresses(program, self.dtype))
-        self._threads = threads_allowed()
+        self._threads = threads_allowed(os.environ)
         self._no_gradients = np.zeros((1, 0), self.dtype)
         self.bfloat16 = precision == "bfloat16"
         compile_for(I.run, self.dtype, self._tables)

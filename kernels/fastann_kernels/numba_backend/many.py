@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any, TypeVar
 
 from fastann_kernels.backend import Done, EvaluateJob, TrainJob
-from fastann_kernels.numba_backend.team import single_threaded_blas, team, threads_allowed
+from fastann_kernels.machine import threads_allowed
+from fastann_kernels.numba_backend.team import single_threaded_blas, team
 
 Job = TypeVar("Job", TrainJob, EvaluateJob)
 
@@ -39,7 +41,7 @@ def _run(jobs: Sequence[Job], call: Callable[[Job, int | None], tuple[Any, Any]]
     A lone job gets the team that it would have had by itself.
     """
     done: list[Done | None] = [None] * len(jobs)
-    threads = min(threads_allowed(), len(jobs))
+    threads = min(threads_allowed(os.environ), len(jobs))
     members = None if len(jobs) == 1 else 1
     numbers = count()
 

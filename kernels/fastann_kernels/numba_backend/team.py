@@ -91,22 +91,6 @@ def meet(counter, size):
     return _look(counter) < ABANDONED
 
 
-def threads_allowed() -> int:
-    """Return how many threads a team may have: FASTANN_THREADS, or the cores that this process may use.
-
-    Raises:
-        ValueError: FASTANN_THREADS is set to something that is not a positive whole number.
-    """
-    wish = os.environ.get("FASTANN_THREADS", "").strip()
-    if wish:
-        if not wish.isdecimal() or int(wish) < 1:
-            raise ValueError(f"FASTANN_THREADS must be a positive whole number, got {wish!r}.")
-        return int(wish)
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 class Team:
     """Threads for jitted calls that wait for one another; a forked child starts threads of its own.
 
