@@ -8,12 +8,10 @@ depends on the seed and an index only, a run that is resumed continues with the 
 from __future__ import annotations
 
 import operator
-import os
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
-from fastann_kernels.machine import threads_allowed
+from fastann_kernels.at_once import both
 from numpy.typing import NDArray
 
 _WEIGHTS, _ORDER = 0, 1
@@ -96,14 +94,7 @@ def epoch_orders(seed: int, first: int, count: int, rows: int) -> NDArray[np.int
         for epoch in range(every_other, count, 2):
             _generator(seed, _ORDER, first + epoch).shuffle(orders[epoch])
 
-    if count == 1 or count * rows < _WORTH_A_THREAD or threads_allowed(os.environ) == 1:
-        draw(0)
-        draw(1)
-    else:
-        with ThreadPoolExecutor(1) as pool:
-            other = pool.submit(draw, 1)
-            draw(0)
-            other.result()
+    both(lambda: draw(0), lambda: draw(1), threads=count > 1 and count * rows >= _WORTH_A_THREAD)
     return orders.reshape(-1)
 
 

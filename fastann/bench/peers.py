@@ -14,12 +14,14 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
+from itertools import pairwise
 from multiprocessing.connection import Connection
 from typing import Any
 
 import numpy as np
 
-from fastann.bench.cases import Case, case_of, check_networks, flops_per_sample
+from fastann.bench.cases import NETWORKS, Case, case_of, check_networks, flops_per_sample
 from fastann.bench.contenders import AGREEMENT, CONTENDERS, ENTRIES, missing
 from fastann.bench.images import ImageCase
 from fastann.bench.record import spread
@@ -32,12 +34,23 @@ USUAL: tuple[tuple[str, int], ...] = (
     ("pyramid", 4096), ("wide", 4096), ("images", 64), ("images", 128),
 )  # fmt: skip
 
+#: Every network from one row a batch to more than most data sets have, to see where another library is faster.
+SWEEP: tuple[tuple[str, int], ...] = tuple(
+    (name, batch_size) for name in NETWORKS for batch_size in (1, 8, 64, 512, 4096, 32_768)
+)
+
+#: An epoch has no more steps than this, and no more than pass in about a second at the rates below.
+_MOST_STEPS, _FLOPS, _PARAMETERS = 640, 2e11, 5e8
+
 
 def usual_case(name: str, batch_size: int) -> Case:
     """Return the case of a network at a batch size, with rows for at least four batches."""
     if name == "images":
         return ImageCase(batch_size=batch_size, rows=max(1, 3_200 // batch_size) * batch_size)
-    return case_of(name, batch_size, max(20_480, 4 * batch_size))
+    case = case_of(name, batch_size, max(20_480, 4 * batch_size))
+    parameters = sum(a * b + b for a, b in pairwise(case.widths))
+    step = flops_per_sample(case.widths) * batch_size / _FLOPS + parameters / _PARAMETERS
+    return replace(case, rows=min(case.steps, _MOST_STEPS, max(5, int(1 / step))) * batch_size)
 
 
 def measure_peers(

@@ -11,6 +11,7 @@ import numpy as np
 
 from fastann.bench.cases import BATCH_SIZES, NETWORKS, case_of, check_networks, flops_per_sample
 from fastann.bench.isolated import call_isolated
+from fastann.bench.products import best_rates
 
 _REPEATS = 7
 _ADAM_BYTES = 28  # a parameter: w, m, v and the gradient read, w, m and v written, 4 bytes each
@@ -49,21 +50,16 @@ def measure_roofline(
     return {"peaks": peaks, "entries": entries}
 
 
-def peaks(backend: str) -> dict[str, float]:
-    """Return the best matrix product in GFLOP/s, the bandwidth in GB/s and the overhead of a step in microseconds."""
-    return {"gflops": _best_product(), "gbytes": _bandwidth(), "overhead_us": _overhead(backend)}
-
-
-def _best_product() -> float:
-    rates = []
-    for size in (1024, 2048):
-        a, b = np.ones((size, size), np.float32), np.ones((size, size), np.float32)
-        out = np.empty_like(a)
-        for _ in range(_REPEATS):
-            began = time.perf_counter()
-            np.matmul(a, b, out=out)
-            rates.append(2 * size**3 / (time.perf_counter() - began) / 1e9)
-    return float(max(rates))
+def peaks(backend: str) -> dict[str, Any]:
+    """Return the best matrix product in GFLOP/s, the bandwidth in GB/s and the overhead of a step in microseconds;
+    the rates of products by library as well."""
+    rates = best_rates(backend)
+    return {
+        "gflops": max(rates.values()),
+        "gflops_by_library": rates,
+        "gbytes": _bandwidth(),
+        "overhead_us": _overhead(backend),
+    }
 
 
 def _bandwidth() -> float:

@@ -116,6 +116,7 @@ def throughput(
 def peers(
     out: Out = FOLDER,
     case: Annotated[list[str] | None, typer.Option(help="network:batch, such as tiny:32; repeatable.")] = None,
+    sweep: Annotated[bool, typer.Option("--sweep", help="Every network at batch sizes from 1 to 32,768.")] = False,
     contender: Annotated[list[str] | None, typer.Option(help="Whom to compare; numba comes first.")] = None,
     rounds: Annotated[int, typer.Option(min=2, help="Measurements of each contender, in turns.")] = 7,
     seconds: Seconds = 1.0,
@@ -124,9 +125,11 @@ def peers(
     """The same work in other libraries: PyTorch, Keras, scikit-learn, JAX by hand."""
     if device is not None:
         return _on_device("peers", device, out, case=case, contender=contender, rounds=rounds, seconds=seconds)
-    from fastann.bench.peers import measure_peers
+    from fastann.bench.peers import SWEEP, measure_peers
 
     cases = None if case is None else [_case(text) for text in case]
+    if sweep:
+        cases = [*(cases or ()), *SWEEP]
     settings = _given(cases=cases, names=contender, rounds=rounds, seconds=seconds)
     entries = _run("peers", out, measure_peers, settings)
     console().print(peers_table(entries))

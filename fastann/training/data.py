@@ -10,6 +10,7 @@ from math import prod
 from typing import Any
 
 import numpy as np
+from fastann_kernels.at_once import both
 from fastann_kernels.backend import Array
 from fastann_kernels.program import Program
 
@@ -140,21 +141,35 @@ def check_finite(made: Array, given: Array, name: str, first_row: int = 0) -> No
     if given.dtype.kind in "biu":
         return
     step = _rows_at_once(made)
-    for first in range(0, len(made), step):
-        chunk = made[first : first + step]
-        with np.errstate(all="ignore"):
+    starts = range(0, len(made), step)
+    middle = len(starts) // 2
+    low, high = both(
+        lambda: _first_bad(made, starts[:middle]),
+        lambda: _first_bad(made, starts[middle:]),
+        threads=made.nbytes >= 2 * CHECK_BYTES,
+    )
+    first = high if low is None else low
+    if first is None:
+        return
+    row, column = (int(i) for i in np.argwhere(~np.isfinite(made[first : first + step]))[0])
+    value = given[first + row].reshape(-1)[column]
+    where = f"row {first_row + first + row}" + (f", column {column}" if made.shape[1] > 1 else "")
+    if np.isfinite(value):
+        raise ValueError(
+            f"{name} must fit into {made.dtype}, got {value} in {where}; scale the data or use precision='float64'."
+        )
+    raise ValueError(f"{name} must be finite, got {value} in {where}; fill or drop missing values.")
+
+
+def _first_bad(matrix: Array, starts: range) -> int | None:
+    """Return where the first of some chunks begins in which a value is NaN or infinite; None if there is none."""
+    with np.errstate(all="ignore"):
+        for first in starts:
+            chunk = matrix[first : first + starts.step]
             # one pass over memory; an infinite sum may still come from finite values
-            clean = np.isfinite(chunk.sum()) or np.isfinite(chunk).all()
-        if not clean:
-            row, column = (int(i) for i in np.argwhere(~np.isfinite(chunk))[0])
-            value = given[first + row].reshape(-1)[column]
-            where = f"row {first_row + first + row}" + (f", column {column}" if made.shape[1] > 1 else "")
-            if np.isfinite(value):
-                raise ValueError(
-                    f"{name} must fit into {made.dtype}, got {value} in {where}; "
-                    "scale the data or use precision='float64'."
-                )
-            raise ValueError(f"{name} must be finite, got {value} in {where}; fill or drop missing values.")
+            if not (np.isfinite(chunk.sum()) or np.isfinite(chunk).all()):
+                return first
+    return None
 
 
 def same_rows(given: Array, rows: int, name: str, other: str) -> None:

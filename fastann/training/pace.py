@@ -11,7 +11,7 @@ SHORT, LONG = 0.1, 0.4
 
 #: Seconds a compiled epoch may take before it is cut (a call moves the whole state), and the arithmetic of a slow
 #: machine, FLOP/s, to guess that.
-COMPILED_CALL, SLOWEST = 3.0, 3e10
+COMPILED_CALL, SLOWEST = 4.0, 3e10
 
 
 class Pace(Protocol):

@@ -15,7 +15,7 @@ from tests.programs import Chain, loss_on, no_penalties, parameters_for, state_f
 jax = pytest.importorskip("jax")
 jnp = pytest.importorskip("jax.numpy")
 
-from fastann_kernels.jax_backend import backend, interpreter  # noqa: E402
+from fastann_kernels.jax_backend import backend, states  # noqa: E402
 
 SGD = UpdateRule("sgd")
 STEEP = {"lr": 0.1}
@@ -429,7 +429,7 @@ def test_the_vector_is_cut_and_joined_by_offset(rng):
     program = linear(outputs=2)
     first, second = program.parameters
     swapped = replace(program, parameters=(replace(first, offset=2), replace(second, offset=0)))
-    flat = jnp.asarray(rng.normal(size=8).astype(np.float32))
-    tensors = interpreter.split(swapped, flat)
+    flat = rng.normal(size=8).astype(np.float32)
+    tensors = states.split(swapped, flat)
     np.testing.assert_array_equal(tensors[1], flat[:2])
-    np.testing.assert_array_equal(interpreter.join(swapped, tensors, flat.dtype), flat)
+    np.testing.assert_array_equal(states.join(swapped, tensors, flat.dtype), flat)

@@ -25,10 +25,11 @@ from fastann_kernels.backend import (
     storage_dtype,
 )
 from fastann_kernels.jax_backend import activations, interpreter, losses, metrics, operations, updates
-from fastann_kernels.jax_backend.interpreter import Data, Outcome, State
+from fastann_kernels.jax_backend.interpreter import Data, Outcome
 from fastann_kernels.jax_backend.many import evaluate_many, train_many
 from fastann_kernels.jax_backend.passes import first_steps, passes_of, visited_rows
 from fastann_kernels.jax_backend.placing import place
+from fastann_kernels.jax_backend.products import EIGEN, eigen_wins
 from fastann_kernels.jax_backend.records import (
     batch_sizes,
     empty_record,
@@ -37,6 +38,7 @@ from fastann_kernels.jax_backend.records import (
     side_by_side,
     stopped_record,
 )
+from fastann_kernels.jax_backend.states import State, join, to_device, to_host
 from fastann_kernels.program import Program
 
 #: Steps in one turn of the loop over an epoch, by platform; 1 elsewhere. On a CPU more are slower (measured); on a GPU
@@ -62,9 +64,12 @@ class JaxExecutor:
         self.unroll = UNROLL.get(jax.default_backend(), 1)
         sizes = ("rows", "batch_size", "collect")
         training = (*sizes, "unroll", "squares_every")
-        self._train = self._compile(interpreter.train, training)
         # In place means half the memory, and no state to come back to after a non-finite loss.
-        self._train_in_place = self._compile(interpreter.train, training, donated=("state",))
+        self._train = {
+            (in_place, eigen): self._compile(interpreter.train, training, ("state",) if in_place else (), eigen)
+            for in_place in (False, True)
+            for eigen in (False, True)
+        }
         self._evaluate = self._compile(interpreter.evaluate, sizes[1:])
         self._predict = self._compile(interpreter.predict)
         self._gradients = self._compile(interpreter.loss_and_gradient)
@@ -76,14 +81,12 @@ class JaxExecutor:
     def put_state(self, host: HostState) -> State:
         """Copy `host` to the device."""
         with self._settings():
-            # The copy is made here: on a CPU `device_put` shares the memory of an array, or copies it some time later.
-            params, slots = (jax.device_put(np.array(a, self.dtype)) for a in (host.params, host.slots))
-        return State(params, slots)
+            return to_device(self.program, host, self.dtype)
 
     def get_state(self, state: State) -> HostState:
         """Return a copy of `state` as NumPy arrays."""
-        params, slots = jax.device_get(state)
-        return HostState(np.array(params), np.array(slots))
+        slots = 0 if self.program.update is None else len(self.program.update.slots)
+        return to_host(self.program, state, slots, self.dtype)
 
     def put_data(self, x: Array, y: Array | None = None, weights: Array | None = None) -> Data:
         """Bring a data set to the device, uint8 as it is. On a CPU arrays are shared where that is possible.
@@ -104,7 +107,8 @@ class JaxExecutor:
             return state, empty_record(self.program, self.dtype, steps.collect_outputs)
         sizes = batch_sizes(visited_rows(passes[0], data), steps.batch_size, len(passes))
         with self._settings():
-            run = self._train if steps.stop_at_nonfinite else self._train_in_place
+            eigen = eigen_wins(self.program, self.precision, min(steps.batch_size, visited_rows(passes[0], data)))
+            run = self._train[not steps.stop_at_nonfinite, eigen]
             new, outcome = self._run_passes(run, state, data, passes)
             finite = np.isfinite(outcome.loss)
             if not steps.stop_at_nonfinite or finite.all():
@@ -132,7 +136,7 @@ class JaxExecutor:
             return empty_record(self.program, self.dtype, collect_outputs)
         with self._settings():
             outcome = self._evaluate(
-                params=state.params,
+                tensors=state.tensors,
                 data=data,
                 penalties=self._array(penalties),
                 batch_size=min(batch_size, rows),
@@ -154,7 +158,7 @@ class JaxExecutor:
                 if count < size:
                     part = np.concatenate([part, np.zeros((size - count, *part.shape[1:]), part.dtype)])
                 block = part.reshape(batches, size, -1)
-                out = jax.device_get(self._predict(params=state.params, x=block))
+                out = jax.device_get(self._predict(tensors=state.tensors, x=block))
                 result[start : start + count] = out.reshape(batches * size, -1)[:count]
                 start += count
         return result
@@ -185,8 +189,7 @@ class JaxExecutor:
                 unroll=self.unroll, stop=stop, squares_every=first.squares_every,
                 **jax.tree.map(lambda *each: np.stack(each), *own),
             )  # fmt: skip
-            for array in jax.tree.leaves(new):
-                array.block_until_ready()
+            jax.block_until_ready(new)  # type: ignore[no-untyped-call]
             outcomes = side_by_side(self.program, packed, len(states))
         to_record, sizes = stopped_record if stop else record_of, batch_sizes(rows, size)
         records = [to_record(each, sizes) for each in outcomes]
@@ -208,7 +211,7 @@ class JaxExecutor:
         padded = self._padded(len(states), ("evaluate", rows, size, collect_outputs))
         with self._settings():
             packed = self._evaluate_many(
-                params=tuple(state.params for state in _repeated(states, padded)),
+                networks=tuple(state.tensors for state in _repeated(states, padded)),
                 data=data,
                 penalties=np.stack([self._array(own) for own in _repeated(penalties, padded)]),
                 batch_size=size,
@@ -233,9 +236,9 @@ class JaxExecutor:
         """Return loss and gradient float[P] of all rows as one batch; dropout only if a key is given (as in step 0)."""
         with self._settings():
             words = None if key is None else _words(key)
-            found = self._gradients(params=state.params, data=data, penalties=self._array(penalties), key=words)
+            found = self._gradients(tensors=state.tensors, data=data, penalties=self._array(penalties), key=words)
             loss, gradient = jax.device_get(found)
-        return float(loss), np.array(gradient)
+        return float(loss), join(self.program, gradient, self.dtype)
 
     def gradient_squares(
         self,
@@ -251,7 +254,7 @@ class JaxExecutor:
             found = self._gradient_squares(
                 rows=rows,
                 batch_size=min(batch_size, rows),
-                params=state.params,
+                tensors=state.tensors,
                 data=data,
                 order=None if order is None else order.astype(np.int32),
                 key=None if key is None else _words(key),
@@ -259,15 +262,20 @@ class JaxExecutor:
             return np.array(jax.device_get(found), np.float64)
 
     def _compile(
-        self, function: Callable[..., Any], static: tuple[str, ...] = (), donated: tuple[str, ...] = ()
+        self,
+        function: Callable[..., Any],
+        static: tuple[str, ...] = (),
+        donated: tuple[str, ...] = (),
+        eigen: bool = False,
     ) -> Callable[..., Any]:
-        """Jit `function` of this program; its arguments are given by name."""
+        """Jit `function` of this program; its arguments are given by name. `eigen` as in `products`."""
 
         def traced(**arguments: Any) -> Any:
             self.traces[function.__name__] += 1
             return function(self.program, self.precision, **arguments)
 
-        return jax.jit(traced, static_argnames=static, donate_argnames=donated)
+        options = EIGEN if eigen else None
+        return jax.jit(traced, static_argnames=static, donate_argnames=donated, compiler_options=options)
 
     @contextmanager
     def _settings(self) -> Iterator[None]:
@@ -306,8 +314,7 @@ class JaxExecutor:
                 unroll=self.unroll, squares_every=steps.squares_every, **self._arguments(data, steps),
             )  # fmt: skip
             stretches.append(packed)
-        for array in state:
-            array.block_until_ready()
+        jax.block_until_ready(state)  # type: ignore[no-untyped-call]
         return state, one_after_another(self.program, stretches)
 
 

@@ -1,7 +1,6 @@
 """A `Program` as pure functions: forward, the loss of a batch, and whole stretches of steps as one `lax.scan`.
 
-The instructions are unrolled at trace time: programs and sizes are Python values, arrays are tracers. In a stretch the
-parameters are a tuple of tensors: XLA on a CPU copies slices of a flat vector in every step.
+The instructions are unrolled at trace time: programs and sizes are Python values, arrays are tracers.
 """
 
 from __future__ import annotations
@@ -15,29 +14,23 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from fastann_kernels.backend import storage_dtype
 from fastann_kernels.jax_backend.context import Context
 from fastann_kernels.jax_backend.dropout import Key, fold_in
 from fastann_kernels.jax_backend.losses import absolute, callable_values, loss_values
 from fastann_kernels.jax_backend.measuring import squared_norms, zero_shifts
 from fastann_kernels.jax_backend.metrics import metric_values
 from fastann_kernels.jax_backend.operations import OPERATIONS
-from fastann_kernels.jax_backend.updates import Slots, update
+from fastann_kernels.jax_backend.states import State, Tensors
+from fastann_kernels.jax_backend.updates import update
 from fastann_kernels.per_example import separable
 from fastann_kernels.program import Loss, Metric, Program
 
 Array = jax.Array
-Tensors = tuple[Array, ...]
 Values = dict[int, Array]
 Carry = TypeVar("Carry")
-#: In the middle of a stretch: tensors and their slots, and whether all losses so far were finite.
-Trained = tuple[tuple[Tensors, tuple[Slots, ...]], Array]
-
-
-class State(NamedTuple):
-    """Of a training, on the device: params (P,), slots (S, P)."""
-
-    params: Array
-    slots: Array
+#: In the middle of a stretch: the state, and whether all losses so far were finite.
+Trained = tuple[State, Array]
 
 
 class Data(NamedTuple):
@@ -80,19 +73,6 @@ def unpack(program: Program, packed: Packed) -> Outcome:
     parts, sums = numbers[:, 1:after_parts], numbers[:, after_parts:after_sums]
     squares = numbers[:, after_weights:] if numbers.shape[1] > after_weights else None
     return Outcome(numbers[:, 0], parts, sums, numbers[:, after_sums:after_weights], collected, squares)
-
-
-def split(program: Program, flat: Array) -> Tensors:
-    """Cut a vector (P,) into the program's tensors."""
-    return tuple(flat[p.offset : p.offset + p.size].reshape(p.shape) for p in program.parameters)
-
-
-def join(program: Program, tensors: Sequence[Array], dtype: jnp.dtype) -> Array:
-    """Put the tensors back into one vector (P,)."""
-    if not tensors:
-        return jnp.zeros((0,), dtype)
-    ordered = sorted(zip(program.parameters, tensors, strict=True), key=lambda pair: pair[0].offset)
-    return jnp.concatenate([tensor.reshape(-1) for _, tensor in ordered])
 
 
 def _stack(values: Sequence[Array], dtype: jnp.dtype) -> Array:
@@ -189,14 +169,13 @@ def batch_loss(
 
 
 def loss_and_gradient(
-    program: Program, precision: str, params: Array, data: Data, penalties: Array, key: Key | None
-) -> tuple[Array, Array]:
-    """Return loss and gradient (P,) of `data` as one batch; `key` is that of the run, or None for no dropout."""
+    program: Program, precision: str, tensors: Tensors, data: Data, penalties: Array, key: Key | None
+) -> tuple[Array, Tensors]:
+    """Return loss and gradient of `data` as one batch; `key` is that of the run, or None for no dropout."""
     step_key = None if key is None else fold_in(key, 0)
-    tensors = split(program, params)
     differentiated = jax.value_and_grad(batch_loss, has_aux=True)
     (loss, _), grads = differentiated(tensors, program, precision, data, penalties, step_key, False)
-    return loss, join(program, grads, params.dtype)
+    return loss, grads
 
 
 def gradient_and_squares(
@@ -291,7 +270,7 @@ def train(
     state stays as it is from the first step on whose loss is not finite. `squares_every` is that of
     `fastann_kernels.backend.Steps`.
     """
-    rule, dtype = program.update, state.params.dtype
+    rule, dtype = program.update, penalties.dtype
     if rule is None:
         raise ValueError("the program has no update rule.")
     gradient = jax.value_and_grad(batch_loss, has_aux=True)
@@ -311,19 +290,14 @@ def train(
             (_, (outcome, moved, _)), grads = gradient(*given)
         row = lax.dynamic_index_in_dim(coefficients, k, keepdims=False)
         tensors, slots = update(rule, program.parameters, tensors, slots, grads, row)
-        after = (tuple(moved.get(p, tensor) for p, tensor in enumerate(tensors)), slots)
+        after = State(tuple(moved.get(p, tensor) for p, tensor in enumerate(tensors)), slots)
         if stop:
             finite = finite & jnp.isfinite(outcome.loss)
             after = jax.tree.map(partial(jnp.where, finite), after, before)
         return (after, finite), outcome
 
-    by_slot = [split(program, state.slots[s]) for s in range(len(rule.slots))]
-    slots = tuple(tuple(tensors[i] for tensors in by_slot) for i in range(len(program.parameters)))
-    begin: Trained = ((split(program, state.params), slots), jnp.asarray(True))
-    ((tensors, slots), _), outcome = over_batches(step, begin, rows, batch_size, unroll)
-    vectors = [join(program, [own[s] for own in slots], dtype) for s in range(len(rule.slots))]
-    moved = jnp.stack(vectors) if vectors else state.slots
-    return State(join(program, tensors, dtype), moved), pack(outcome)
+    (trained, _), outcome = over_batches(step, (state, jnp.asarray(True)), rows, batch_size, unroll)
+    return trained, pack(outcome)
 
 
 def train_many(
@@ -353,9 +327,9 @@ def train_many(
             first_step, stop, squares_every,
         )  # fmt: skip
 
-    together = State(*map(jnp.stack, zip(*states, strict=True)))
+    together = jax.tree.map(lambda *each: jnp.stack(each), *states)
     new, packed = jax.vmap(alone)(together, order, coefficients, penalties, key, first_step)
-    return tuple(map(State, new.params, new.slots)), packed
+    return tuple(jax.tree.map(lambda a, k=k: a[k], new) for k in range(len(states))), packed
 
 
 def evaluate_many(
@@ -363,16 +337,16 @@ def evaluate_many(
     precision: str,
     batch_size: int,
     collect: bool,
-    params: tuple[Array, ...],
+    networks: tuple[Tensors, ...],
     data: Data,
     penalties: Array,
 ) -> Packed:
-    """Evaluate K vectors of parameters as one program, each as `evaluate` alone; `penalties` (K, parameters, 2)."""
+    """Evaluate K sets of parameters as one program, each as `evaluate` alone; `penalties` (K, parameters, 2)."""
 
-    def alone(own: Array, its_penalties: Array) -> Packed:
+    def alone(own: Tensors, its_penalties: Array) -> Packed:
         return evaluate(program, precision, batch_size, collect, own, data, its_penalties)
 
-    return jax.vmap(alone)(jnp.stack(params), penalties)
+    return jax.vmap(alone)(jax.tree.map(lambda *each: jnp.stack(each), *networks), penalties)
 
 
 def gradient_squares(
@@ -380,14 +354,13 @@ def gradient_squares(
     precision: str,
     rows: int,
     batch_size: int,
-    params: Array,
+    tensors: Tensors,
     data: Data,
     order: Array | None,
     key: Key | None,
 ) -> Array:
     """Return (batches, 2), the squared norms of gradients of batches at the same parameters."""
-    tensors = split(program, params)
-    penalties = jnp.zeros((len(program.parameters), 2), params.dtype)
+    penalties = jnp.zeros((len(program.parameters), 2), storage_dtype(precision))
 
     def step(carry: None, k: Array, size: int) -> tuple[None, Outcome]:
         batch = take(data, order, k * batch_size, size)
@@ -405,12 +378,11 @@ def evaluate(
     precision: str,
     batch_size: int,
     collect: bool,
-    params: Array,
+    tensors: Tensors,
     data: Data,
     penalties: Array,
 ) -> Packed:
     """Run every row forward in order, without dropout."""
-    tensors = split(program, params)
 
     def step(carry: None, k: Array, size: int) -> tuple[None, Outcome]:
         batch = take(data, None, k * batch_size, size)
@@ -419,11 +391,11 @@ def evaluate(
     return pack(over_batches(step, None, data.x.shape[0], batch_size)[1])
 
 
-def predict(program: Program, precision: str, params: Array, x: Array) -> Array:
+def predict(program: Program, precision: str, tensors: Tensors, x: Array) -> Array:
     """Return (batches, B, output columns) for x (batches, B, input columns), one batch at a time."""
-    tensors = split(program, params)
+    dtype = jnp.dtype(storage_dtype(precision))
 
     def batch(rows: Array) -> Array:
-        return outputs(program, forward(program, tensors, rows, Context(precision=precision), params.dtype))
+        return outputs(program, forward(program, tensors, rows, Context(precision=precision), dtype))
 
     return batch(x[0])[None] if x.shape[0] == 1 else lax.map(batch, x)

@@ -10,6 +10,8 @@ are read-only (`x.flags.writeable = False`): they are taken at their word.
 
 from __future__ import annotations
 
+import ctypes
+import os
 import threading
 import weakref
 from functools import partial
@@ -19,6 +21,8 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
+from fastann_kernels.at_once import both
+
 Array = NDArray[Any]
 
 #: Bytes that the address of an array must be a multiple of for XLA to share it.
@@ -27,8 +31,10 @@ ALIGNMENT = 64
 #: Bytes below which copying is nothing.
 LARGE = 1 << 20
 
-#: Bytes compared together: both sides and the result stay in a core's cache.
-_CHUNK = 1 << 18
+#: Of the C library. NumPy's own comparison takes twice as long: it writes a byte for every number.
+_MEMCMP = (ctypes.cdll.msvcrt if os.name == "nt" else ctypes.CDLL(None)).memcmp
+_MEMCMP.argtypes = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
+_MEMCMP.restype = ctypes.c_int
 
 
 class _Copy(NamedTuple):
@@ -108,6 +114,14 @@ def _still_good(known: _Copy, values: Array) -> bool:
         return False
     if known.host is None:
         return True
-    ours, theirs = known.host.reshape(-1).view(np.uint8), values.reshape(-1).view(np.uint8)
-    starts = range(0, len(ours), _CHUNK)
-    return all(np.array_equal(ours[at : at + _CHUNK], theirs[at : at + _CHUNK]) for at in starts)
+    return _same_bytes(known.host, values)
+
+
+def _same_bytes(one: Array, other: Array) -> bool:
+    """Return whether two contiguous arrays of one shape and type hold the same bytes."""
+    middle = one.nbytes // 2
+
+    def same(first: int, last: int) -> bool:
+        return not _MEMCMP(one.ctypes.data + first, other.ctypes.data + first, last - first)
+
+    return all(both(lambda: same(0, middle), lambda: same(middle, one.nbytes)))
