@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -33,6 +35,16 @@ def rounding(backend: str) -> str:
         if reason is not None:
             pytest.skip(f"the Numba backend has no products of bfloat16: {reason}")
     return backend
+
+
+@pytest.fixture
+def python_handler() -> Iterator[None]:
+    """Have Python's own handler for SIGINT, which a process in the background may have been told to ignore, and see
+    that it is there again afterwards."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    found = signal.signal(signal.SIGINT, before)
+    assert found is signal.default_int_handler
 
 
 @pytest.fixture(scope="session")

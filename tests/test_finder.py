@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import doctest
 import signal
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -89,14 +88,6 @@ def test_the_average_is_that_of_adam() -> None:
     expected = [3.0, (0.9 * 0.3 + 0.1) / 0.19, (0.9 * (0.9 * 0.3 + 0.1) + 0.2) / 0.271]
     np.testing.assert_allclose(finder.smoothed(losses, 0.9), expected)
     np.testing.assert_array_equal(finder.smoothed(losses, 0.0), losses)
-
-
-@pytest.fixture
-def python_handler() -> Iterator[None]:
-    """Have Python's own handler for SIGINT: a process in the background may have been told to ignore it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.usefixtures("python_handler")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import _thread
 import os
-import signal
 import threading
 import time
 from queue import SimpleQueue
@@ -259,11 +258,8 @@ def _train_until_interrupted() -> None:
         _train(2)
 
 
+@pytest.mark.usefixtures("python_handler")
 def test_a_signal_during_the_work_is_raised_after_it() -> None:
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job may ignore the signal
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            _train_until_interrupted()
-    finally:
-        signal.signal(signal.SIGINT, before)
+    with pytest.raises(KeyboardInterrupt):
+        _train_until_interrupted()
     np.testing.assert_array_equal(_train(2)[0].params, _train(2)[0].params)

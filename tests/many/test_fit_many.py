@@ -236,6 +236,7 @@ def test_metrics_in_python_belong_to_each() -> None:
         same(run, alone, alone.fit(X, Y, epochs=2, verbose=0, validation_data=(X[:9], Y[:9])))
 
 
+@pytest.mark.usefixtures("python_handler")
 def test_an_interrupt_keeps_what_was_trained(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
 
@@ -247,13 +248,9 @@ def test_an_interrupt_keeps_what_was_trained(monkeypatch: pytest.MonkeyPatch) ->
         return found
 
     monkeypatch.setattr("fastann.many.training.train_together", pressed)
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job may ignore the signal
-    try:
-        with pytest.raises(KeyboardInterrupt) as raised:
-            # 90 steps an epoch, in calls of 16, 32 and 42, then of 64 and 26
-            fit_many(network("numba"), X, Y, learning_rates=[0.1, 0.2], epochs=50, batch_size=1, verbose=0)
-    finally:
-        signal.signal(signal.SIGINT, before)
+    with pytest.raises(KeyboardInterrupt) as raised:
+        # 90 steps an epoch, in calls of 16, 32 and 42, then of 64 and 26
+        fit_many(network("numba"), X, Y, learning_rates=[0.1, 0.2], epochs=50, batch_size=1, verbose=0)
     assert isinstance(raised.value, TrainingsInterrupted)
     runs = raised.value.runs
     assert [run.model.iterations for run in runs] == [runs[0].model.iterations] * 2

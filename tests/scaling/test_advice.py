@@ -124,6 +124,7 @@ def test_a_target_out_of_reach_ends_and_is_said() -> None:
     assert json.loads(json.dumps(found.to_dict(), allow_nan=False))["seconds"]["value"] is None
 
 
+@pytest.mark.usefixtures("python_handler")
 def test_ctrl_c_stops_it_and_harms_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     model, calls = network(), []
     weights = model.get_weights()

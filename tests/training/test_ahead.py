@@ -135,6 +135,7 @@ def test_few_rows_ahead(backend: str, monkeypatch: pytest.MonkeyPatch, calls: li
     assert max(calls) == 2 * 4
 
 
+@pytest.mark.usefixtures("python_handler")
 def test_ctrl_c_comes_after_what_was_trained(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Epochs that one call has trained are all told of before the interrupt is raised."""
     x, y = data()
@@ -150,15 +151,13 @@ def test_ctrl_c_comes_after_what_was_trained(backend: str, monkeypatch: pytest.M
         return result
 
     monkeypatch.setattr(ahead.EpochsAhead, "train", interrupted)
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job may ignore the signal
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            network.fit(x, y, batch_size=BATCH, epochs=1000, verbose=0)
-    finally:
-        signal.signal(signal.SIGINT, before)
+    with pytest.raises(KeyboardInterrupt):
+        network.fit(x, y, batch_size=BATCH, epochs=1000, verbose=0)
     assert network.history is not None
     assert counts[-1] == 4
-    assert network.history.epoch == list(range(network.epochs_trained)) == list(range(1 + sum(counts)))
+    assert network.history.epoch == list(range(network.epochs_trained))
+    # alone, to see how long it takes; where the first compiles, another one
+    assert network.epochs_trained - sum(counts) in (1, 2)
 
 
 def test_a_record_is_cut_into_epochs() -> None:

@@ -372,9 +372,9 @@ def test_what_cannot_be_together():
             call(Endless(batches()))
 
 
+@pytest.mark.usefixtures("python_handler")
 def test_ctrl_c_is_heard_while_a_generator_keeps_waiting(monkeypatch):
     monkeypatch.setattr(prefetch_module, "PATIENCE", 0.05)
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     release = threading.Event()
 
     def stuck():
@@ -387,7 +387,6 @@ def test_ctrl_c_is_heard_while_a_generator_keeps_waiting(monkeypatch):
         with pytest.raises(KeyboardInterrupt):
             fit(model, stuck(), epochs=3, verbose=0, callbacks=LambdaCallback(on_train_end=ended.append))
     finally:
-        signal.signal(signal.SIGINT, before)
         release.set()
         for thread in threading.enumerate():
             if thread.name == "fastann-prefetch":

@@ -24,13 +24,7 @@ X, Y = regression(40)
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(autouse=True)
-def python_handler():
-    """Have Python's own handler for SIGINT, and see that it is there again afterwards."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    signal.signal(signal.SIGINT, before)
+pytestmark = pytest.mark.usefixtures("python_handler")
 
 
 def press():
