@@ -104,20 +104,21 @@ def _announce() -> None:
 
 
 @cache
-def _machine() -> Any:
-    """Return LLVM's machine for code that is loaded: Numba's, whose relocations and distances it must understand."""
+def _initialize() -> None:
     with suppress(RuntimeError):  # newer versions need it no more, and say so
         llvm.initialize()
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
-    target = llvm.Target.from_triple(llvm.get_process_triple())
-    x86 = target.name.startswith("x86")
-    return target.create_target_machine(jit=True, codemodel="jitdefault", reloc="static" if x86 else "default")
 
 
 def _load(code: Code) -> int:
+    """Return where the function lies, after putting it with its relocations into memory."""
+    _initialize()
+    target = llvm.Target.from_triple(llvm.get_process_triple())
+    reloc = "static" if target.name.startswith("x86") else "default"  # as Numba has it
+    machine = target.create_target_machine(jit=True, codemodel="jitdefault", reloc=reloc)
     module = llvm.parse_assembly(f'target triple = "{llvm.get_process_triple()}"')
-    engine = llvm.create_mcjit_compiler(module, _machine())
+    engine = llvm.create_mcjit_compiler(module, machine)  # and owns both from now on
     for name in _NEVER_CALLED:
         if llvm.address_of_symbol(name) is None:
             llvm.add_symbol(name, llvm.address_of_symbol("abort"))
