@@ -12,6 +12,9 @@ from contextlib import contextmanager
 from functools import cache, cached_property
 from typing import Any
 
+import llvmlite.binding as llvm
+from llvmlite import ir
+
 from fastann_kernels.numba_backend.early import import_numba
 from fastann_kernels.numba_backend.machine_code import Code
 
@@ -124,20 +127,37 @@ def _register_overloads() -> None:
         _extending.overload(function, **options)(choose)
 
 
-def compiled(function: Any, arguments: tuple[Any, ...]) -> Code:
+def compiled(function: Any, arguments: tuple[Any, ...], by_address: bool = False) -> Code:
     """Compile a kernel for arguments of these types.
 
     The code is called as Numba calls it: int32 f(result*, error**, arguments ...), where anything but 0 is an error.
+    With `by_address`, for a kernel that takes an address and returns an integer, it is int32 f(place*): the result goes
+    to the first word there, the second is for an error, and the address is that of the third.
     """
     dispatcher = function.dispatcher
     with _unloaded() as codegen:
         dispatcher.compile(arguments)
         made = dispatcher.overloads[arguments]
-        module = made.library._final_module
+        module, symbol = made.library._final_module, made.fndesc.llvm_func_name
+        if by_address:
+            module.link_in(llvm.parse_assembly(str(_jump(codegen, symbol))))
+            symbol = "fastann_jump"
         data = codegen._tm.emit_object(module)
     named = [*module.functions, *module.global_variables]
     externals = [item.name for item in named if item.is_declaration and not item.name.startswith("llvm.")]
-    return Code(made.fndesc.llvm_func_name, tuple(sorted(externals)), data)
+    return Code(symbol, tuple(sorted(externals)), data)
+
+
+def _jump(codegen: Any, symbol: str) -> Any:
+    """Return a module with a function of one argument, which Python calls faster than one of three."""
+    module, word = codegen._create_empty_module("jump"), ir.IntType(64)
+    place, number = word.as_pointer(), ir.IntType(32)
+    target = ir.Function(module, ir.FunctionType(number, [place, place, word]), symbol)
+    jump = ir.Function(module, ir.FunctionType(number, [place]), "fastann_jump")
+    builder = ir.IRBuilder(jump.append_basic_block())
+    result, error, rest = (builder.gep(jump.args[0], [word(i)]) for i in range(3))
+    builder.ret(builder.call(target, [result, error, builder.ptrtoint(rest, word)]))
+    return module
 
 
 @contextmanager

@@ -14,11 +14,11 @@ from fastann_kernels.numba_backend import machine_code
 from fastann_kernels.numba_backend.arguments import WORDS, words
 from fastann_kernels.numba_backend.machine_code import Code
 
-_SIGNATURE = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
+_SIGNATURE = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p)
 
 
 @cache
-def loop(dtype: str) -> Callable[[Any, Any, Any], int]:
+def loop(dtype: str) -> Callable[[Any], int]:
     """Return the loop for buffers of one type, see `interpreter`; calling it releases the GIL."""
     return _SIGNATURE(machine_code.address(f"run.{dtype}", lambda: _build(dtype)))
 
@@ -38,18 +38,21 @@ class DirectCall:
         arrays: what lies at the addresses in the table; kept alive.
     """
 
-    def __init__(self, function: Callable[[Any, Any, Any], int], table: list[int], arrays: Any) -> None:
+    def __init__(self, function: Callable[[Any], int], table: list[int], arrays: Any) -> None:
         self._loop, self._arrays = function, arrays
         self._words: NDArray[np.int64] = np.array([0, 0, *table], np.int64)  # first what it returns, and an error
-        start = self._words.ctypes.data
-        self._result, self._error, self._table = (ctypes.c_void_p(start + place) for place in (0, 8, 16))
+        self._place = ctypes.c_void_p(self._words.ctypes.data)
 
     def put(self, row: int, array: NDArray[Any]) -> None:
         """Put another array, to be kept alive by the caller, into a row of the table."""
         self._words[2 + WORDS * row : 2 + WORDS * (row + 1)] = words((array,))
 
-    def __call__(self) -> int:
-        """Run and return how many steps were completed."""
-        if self._loop(self._result, self._error, self._table):
+    def __call__(self) -> None:
+        """Run."""
+        if self._loop(self._place):
             raise RuntimeError("the compiled epoch loop has raised an exception.")
+
+    @property
+    def completed(self) -> int:
+        """How many steps were completed, or -1 if the team did not come together."""
         return int(self._words[0])

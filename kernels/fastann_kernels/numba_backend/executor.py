@@ -369,7 +369,8 @@ class NumbaExecutor:
         )  # fmt: skip
         work = [self._call(member, space, calls[member], given) for member in range(call.members)]
         with single_threaded_blas():
-            completed = int(team.run(lambda member: work[member](), call.members, barrier))
+            team.run(lambda member: work[member](), call.members, barrier)
+        completed = work[0].completed
         if arguments[A.MODE] == A.EVALUATE:
             weights = self.plan.loss_numbers[:, N_WEIGHT]
             together = parts.sum(axis=0)

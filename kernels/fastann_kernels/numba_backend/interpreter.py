@@ -396,4 +396,4 @@ def _entry(number: str) -> Any:
 
 def build(dtype: str) -> Code:
     """Compile the epoch loop for buffers of one type."""
-    return compiled(_entry(dtype), (types.int64,))
+    return compiled(_entry(dtype), (types.int64,), by_address=True)
