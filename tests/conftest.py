@@ -15,8 +15,8 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     # each worker has a core to itself; teams of threads are tested with sizes of their own
     os.environ.setdefault("FASTANN_THREADS", "1")
 
-# a calibration of the machine, if somebody made one, must not decide what "auto" means in tests
-os.environ["FASTANN_CACHE_DIR"] = str(Path(os.devnull) / "no folder")
+# a calibration of the machine, if somebody made one, must not decide what "auto" means in tests; kernels are kept
+os.environ["FASTANN_CACHE_DIR"] = str(Path(__file__).parent.parent / ".pytest_cache" / "fastann")
 
 
 @pytest.fixture(params=["numba", "jax"])

@@ -165,16 +165,17 @@ def test_every_module_says_what_it_is(package):
 #: Files of one backend alone: machinery that the other one gets from its library.
 ONE_SIDED = {
     "numba_backend": {
-        "announce": "tells that kernels are being compiled, which takes Numba long enough to wonder",
+        "arguments": "the table of what the epoch loop is given; JAX takes arrays",
         "blas": "calls the matrix multiplication of SciPy; JAX brings its own",
         "broadcasting": "loops that repeat short axes; jax.numpy broadcasts",
         "calls": "how an instruction reads the buffers of the epoch loop; JAX hands it arrays",
-        "compiling": "the settings that every jitted kernel shares",
-        "direct": "calls machine code without the dispatcher of Numba",
+        "compiling": "makes machine code of kernels, with the settings that all share",
+        "direct": "calls machine code at an address; XLA has its own",
         "early": "imports Numba without scipy.linalg",
         "elementary": "exp and tanh that vectorise; XLA has its own",
         "halves": "rounds to bfloat16, which Numba has no type for",
         "layout": "where values lie in the buffers; XLA decides that",
+        "machine_code": "keeps machine code on disk and loads it without Numba; JAX has a cache of its own",
         "operations": "instructions compiled on their own, called by address; JAX traces them",
         "patches": "the cells under a filter as a matrix; XLA convolves by itself",
         "products": "products of small matrices, written in LLVM's language; XLA has its own",

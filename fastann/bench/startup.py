@@ -53,7 +53,7 @@ def measure_startup(
     if cold:
         report("first fit with an empty kernel cache")
         with tempfile.TemporaryDirectory() as folder:
-            taken = _run(PROGRAMS["first fit, Numba"], {"NUMBA_CACHE_DIR": folder})
+            taken = _run(PROGRAMS["first fit, Numba"], {"FASTANN_CACHE_DIR": folder})
         found.append({"program": "first fit, Numba, empty cache", "seconds": spread([taken])})
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -55,7 +56,8 @@ def _refuse(given: Any, name: str) -> None:
 
 
 def _read(given: Any, name: str) -> Array:
-    if isinstance(given, np.ma.MaskedArray):
+    # numpy.ma is not imported for the question: that takes longer than all other checks
+    if "numpy.ma" in sys.modules and isinstance(given, np.ma.MaskedArray):
         if np.ma.is_masked(given):
             raise ValueError(f"{name} must have no missing values, got a masked array; fill or drop them.")
         return np.asarray(given.data)

@@ -12,8 +12,9 @@ pytest.importorskip("numba")
 PROGRAM = """
 import sys
 {before}
-import fastann_kernels.numba_backend
 from fastann_kernels.numba_backend import blas, early
+early.import_numba()
+assert "numba" in sys.modules
 assert ("scipy.linalg" in sys.modules) == {there}
 assert {there} or "scipy.linalg.cython_blas" not in sys.modules
 blas.bind()

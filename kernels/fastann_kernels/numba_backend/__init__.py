@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 from fastann_kernels.backend import Done, EvaluateJob, TrainJob
-from fastann_kernels.numba_backend import early  # before whatever else imports Numba
+from fastann_kernels.machine import versions
 from fastann_kernels.numba_backend.executor import NumbaExecutor
 from fastann_kernels.numba_backend.many import evaluate_many, train_many
 from fastann_kernels.program import Program
@@ -42,21 +42,16 @@ class NumbaBackend:
     @staticmethod
     def describe() -> dict[str, Any]:
         """Return versions, the BLAS in use with its threads, and where compiled kernels are kept."""
-        import llvmlite
-        import numba
-        import scipy
+        import llvmlite.binding
         from threadpoolctl import threadpool_info
 
-        from fastann_kernels.numba_backend import blas
-        from fastann_kernels.numba_backend.interpreter import run
+        from fastann_kernels.numba_backend import blas, machine_code
 
         blas.bind()
         pools = [p for p in threadpool_info() if p["user_api"] == "blas"]
         return {
-            "numba": numba.__version__,
-            "llvmlite": llvmlite.__version__,
-            "scipy": scipy.__version__,
-            "cpu": str(numba.core.registry.cpu_target.target_context.codegen()._get_host_cpu_name()),
+            **versions(("numba", "llvmlite", "scipy")),
+            "cpu": llvmlite.binding.get_host_cpu_name(),
             "blas": [
                 {
                     "library": p["internal_api"],
@@ -66,7 +61,7 @@ class NumbaBackend:
                 }
                 for p in pools
             ],
-            "cache": str(run.stats.cache_path),
+            "cache": str(machine_code.folder()),
         }
 
 

@@ -16,11 +16,9 @@ from typing import Any
 
 import llvmlite.binding
 from llvmlite import ir
-from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic
 from threadpoolctl import ThreadpoolController
 
+from fastann_kernels.numba_backend.compiling import cgutils, intrinsic, types
 from fastann_kernels.numba_backend.early import published_by_scipy
 
 SYMBOLS = {"float32": "fastann_sgemm", "float64": "fastann_dgemm"}

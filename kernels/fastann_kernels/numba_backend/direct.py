@@ -1,92 +1,58 @@
-"""Calling the compiled interpreter without Numba's dispatcher, which looks at the type of every argument.
-
-That costs ten microseconds, many times a prediction of a tiny network. Here all arguments are written once, as the
-machine words that Numba passes for them, into a table; a call hands over its address. A few instructions of our own
-load the words and jump.
-"""
+"""Calling the epoch loop: machine code at an address, given a table that says where everything lies."""
 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Sequence
-from functools import lru_cache
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
-import llvmlite.binding as llvm
 import numpy as np
-from llvmlite import ir
 from numpy.typing import NDArray
 
-_WORD = ir.IntType(64)
-_POINTER = _WORD.as_pointer()
+from fastann_kernels.numba_backend import machine_code
+from fastann_kernels.numba_backend.arguments import WORDS, words
+from fastann_kernels.numba_backend.machine_code import Code
+
+_SIGNATURE = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p)
 
 
-def words(arguments: Sequence[Any]) -> list[int]:
-    """Return arguments as machine words: integers themselves, arrays as (owner, parent, size, item size, address,
-    shape, strides), both owners absent, tuples as what they hold."""
-    found: list[int] = []
-    for argument in arguments:
-        if isinstance(argument, np.ndarray):
-            found += [0, 0, argument.size, argument.itemsize, argument.ctypes.data, *argument.shape, *argument.strides]
-        elif isinstance(argument, tuple):
-            found += words(argument)
-        else:
-            found.append(int(argument))
-    return found
+@cache
+def loop(dtype: str) -> Callable[[Any], int]:
+    """Return the loop for buffers of one type, see `interpreter`; calling it releases the GIL."""
+    return _SIGNATURE(machine_code.address(f"run.{dtype}", lambda: _build(dtype)))
+
+
+def _build(dtype: str) -> Code:
+    from fastann_kernels.numba_backend import interpreter
+
+    return interpreter.build(dtype)
 
 
 class DirectCall:
-    """A compiled function with arguments that stay where they are; calling it runs it.
+    """The loop with a table that stays where it is; calling it runs it.
 
     Args:
-        dispatcher: the jitted function.
-        signature: the types of a version that is compiled.
-        arguments: integers, contiguous arrays and tuples of them; they are kept alive, and read at each call.
-
-    Raises:
-        ValueError: that version takes other arguments.
+        function: the loop.
+        table: machine words, see `arguments`.
+        arrays: what lies at the addresses in the table; kept alive.
     """
 
-    def __init__(self, dispatcher: Any, signature: Any, arguments: Sequence[Any]) -> None:
-        compiled = dispatcher.overloads[tuple(signature)]
-        table = words(arguments)
-        expected = len(compiled.target_context.get_arg_packer(compiled.fndesc.argtypes).argument_types)
-        if expected != len(table):
-            raise ValueError(f"expected {expected} machine words, got {len(table)}.")
-        address = compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
-        self._kept = arguments
-        self._table: NDArray[np.int64] = np.array(table, np.int64)
-        self._jump = _jump(address, len(table))
-        self._address = ctypes.c_void_p(self._table.ctypes.data)
+    def __init__(self, function: Callable[[Any], int], table: list[int], arrays: Any) -> None:
+        self._loop, self._arrays = function, arrays
+        self._words: NDArray[np.int64] = np.array([0, 0, *table], np.int64)  # first what it returns, and an error
+        self._place = ctypes.c_void_p(self._words.ctypes.data)
+
+    def put(self, row: int, array: NDArray[Any]) -> None:
+        """Put another array, to be kept alive by the caller, into a row of the table."""
+        self._words[2 + WORDS * row : 2 + WORDS * (row + 1)] = words((array,))
 
     def __call__(self) -> None:
-        """Run; the GIL is released."""
-        self._jump(self._address)
+        """Run."""
+        if self._loop(self._place):
+            raise RuntimeError("the compiled epoch loop has raised an exception.")
 
-
-@lru_cache(maxsize=8)
-def _jump(address: int, count: int) -> Callable[[ctypes.c_void_p], None]:
-    """Return a function that calls the one at `address` with `count` words of a table.
-
-    Numba's functions take where to write the result, where to write an exception, then the arguments.
-    """
-    module = ir.Module("fastann_direct")
-    module.triple = llvm.get_process_triple()
-    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [_POINTER]), "jump")
-    builder = ir.IRBuilder(function.append_basic_block())
-    (table,) = function.args
-    result, error = builder.alloca(_WORD), builder.alloca(_WORD)
-    kind = ir.FunctionType(ir.IntType(32), [_POINTER, _POINTER] + [_WORD] * count)
-    target = builder.inttoptr(ir.Constant(_WORD, address), kind.as_pointer())
-    loaded = [builder.load(builder.gep(table, [ir.Constant(_WORD, i)])) for i in range(count)]
-    builder.call(target, [result, error, *loaded])
-    builder.ret_void()
-    machine = llvm.Target.from_triple(module.triple).create_target_machine(jit=True)
-    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(str(module)), machine)
-    engine.finalize_object()
-    _ENGINES.append(engine)
-    return ctypes.CFUNCTYPE(None, ctypes.c_void_p)(engine.get_function_address("jump"))
-
-
-#: Own the machine code of `_jump`.
-_ENGINES: list[Any] = []
+    @property
+    def completed(self) -> int:
+        """How many steps were completed, or -1 if the team did not come together."""
+        return int(self._words[0])

@@ -1,7 +1,4 @@
-"""Importing Numba without scipy.linalg, which it asks for one module of: a fifth of a second of every start.
-
-Must be imported before anything else that imports Numba.
-"""
+"""Importing Numba without scipy.linalg, which it asks for one module of: a fifth of a second of every start."""
 
 from __future__ import annotations
 
@@ -35,6 +32,8 @@ def published_by_scipy() -> Any:
 
 def import_numba() -> None:
     """Import Numba with that module in sight, and leave no trace of the trick."""
+    if "numba.np.arraymath" in sys.modules:
+        return
     known = _NAME in sys.modules
     if not known:
         sys.modules[_NAME] = published_by_scipy()
@@ -43,6 +42,3 @@ def import_numba() -> None:
     finally:
         if not known and "scipy.linalg" not in sys.modules:
             del sys.modules[_NAME]
-
-
-import_numba()

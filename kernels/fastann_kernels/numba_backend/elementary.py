@@ -14,10 +14,8 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import types
-from numba.extending import overload
 
-from fastann_kernels.numba_backend.compiling import lean
+from fastann_kernels.numba_backend.compiling import lean, overload, types
 
 # "reassoc" would merge the two parts of ln 2 below, so only fused multiply-adds are allowed here.
 _LEAF: Any = {"error_model": "numpy", "fastmath": {"contract"}, "forceinline": True}

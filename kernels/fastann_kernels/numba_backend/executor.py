@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,11 +12,10 @@ from numpy.typing import NDArray
 
 from fastann_kernels.backend import Array, HostState, Record, Steps, UnsupportedProgram, storage_dtype
 from fastann_kernels.machine import threads_allowed
+from fastann_kernels.numba_backend import arguments as A
 from fastann_kernels.numba_backend import blas
-from fastann_kernels.numba_backend import interpreter as I
-from fastann_kernels.numba_backend.announce import compile_for, signature
 from fastann_kernels.numba_backend.calls import CALL_SIZE
-from fastann_kernels.numba_backend.direct import DirectCall
+from fastann_kernels.numba_backend.direct import DirectCall, loop
 from fastann_kernels.numba_backend.operations import CORE, addresses, known
 from fastann_kernels.numba_backend.plan import L_POSITIONS, L_WIDTH, N_WEIGHT, make_plan
 from fastann_kernels.numba_backend.team import single_threaded_blas, team
@@ -88,6 +88,7 @@ class Workspace:
     Attributes:
         buffers: what each member is given: values, their gradients, scratch, halves and half parameters are the
             team's, the rest its own.
+        tables: rows of the table of arrays, for the buffers of each member.
     """
 
     def __init__(self, executor: NumbaExecutor, capacity: int, members: int) -> None:
@@ -110,23 +111,31 @@ class Workspace:
         self.buffers = [
             (*together, *room(*own, rows=self.rows), np.empty(plan.workspace, dtype), *half) for _ in range(members)
         ]
+        self.tables = [A.words(buffers) for buffers in self.buffers]
 
 
 class Once:
-    """What one thread needs to predict a few rows, made at its first call."""
+    """What one thread needs to predict a few rows, made at its first call.
+
+    Attributes:
+        arguments: what the loop is told, number of rows and their address left out.
+        call: the loop, parameters and outputs left out.
+    """
 
     def __init__(self, executor: NumbaExecutor) -> None:
         program = executor.program
-        self.buffers = Workspace(executor, executor.few, 1).buffers[0]
-        self.arguments = np.zeros(I.ARGUMENTS, np.int64)
-        self.arguments[[I.MODE, I.SMALL, I.X_COLUMNS, I.CAPACITY, I.PART, I.MEMBERS, I.COLLECT]] = (
-            I.PREDICT, executor._small, program.input_columns, executor.few, executor.few, 1, 1,
+        self.arguments = np.zeros(A.ARGUMENTS, np.int64)
+        self.arguments[[A.MODE, A.SMALL, A.X_COLUMNS, A.CAPACITY, A.PART, A.MEMBERS, A.COLLECT]] = (
+            A.PREDICT, executor._small, program.input_columns, executor.few, executor.few, 1, 1,
         )  # fmt: skip
-        self.barrier = np.zeros(1, np.int64)
-        self.calls = np.zeros(CALL_SIZE, np.int64)
-        self.shared = np.empty(executor.plan.shared, executor.dtype)
         losses, metrics = len(program.losses), len(program.metrics)
-        self.results = (np.zeros(1), *(np.zeros((1, 1, n)) for n in (losses + 1, metrics, metrics, 2)))
+        params, nowhere = np.zeros(0, executor.dtype), np.zeros((0, 0), executor.dtype)
+        given = (
+            np.zeros(1, np.int64), self.arguments, _NO_ORDER, _NO_ROWS, _NO_PENALTIES, params, executor._no_gradients,
+            nowhere, np.empty(executor.plan.shared, executor.dtype), np.zeros(1),
+            *(np.zeros((1, 1, n)) for n in (losses + 1, metrics, metrics, 2)), nowhere,
+        )  # fmt: skip
+        self.call = executor._call(0, Workspace(executor, executor.few, 1), np.zeros(CALL_SIZE, np.int64), given)
 
 
 class FewRows:
@@ -142,20 +151,18 @@ class FewRows:
         self._x = np.zeros((rows, program.input_columns), executor.dtype)
         self._outputs = np.zeros((rows, program.output_columns), executor.dtype)
         self._arguments = once.arguments
-        self._arguments[[I.X_ADDRESS, I.X_IS_BYTES]] = self._x.ctypes.data, 0
+        self._arguments[[A.X_ADDRESS, A.X_IS_BYTES]] = self._x.ctypes.data, 0
         self._count = 0
-        self._call = DirectCall(
-            I.run,
-            signature(executor.dtype.name, executor._tables),
-            (0, once.barrier, once.arguments, executor._tables, _NO_ORDER, _NO_ROWS, _NO_PENALTIES, state.params,
-             executor._no_gradients, state.slots, once.buffers, once.shared, once.calls, *once.results, self._outputs),
-        )  # fmt: skip
+        self._params = state.params
+        self._call = once.call
+        self._call.put(A.PARAMS, self._params)
+        self._call.put(A.COLLECTED, self._outputs)
 
     def __call__(self, x: Array) -> Array:
         """Return float[N, output columns] for x (N, input columns), N at most `rows`."""
         count = len(x)
         if count != self._count:
-            self._arguments[[I.N_ROWS, I.BATCH, I.PASS_ROWS]] = self._count = count
+            self._arguments[[A.N_ROWS, A.BATCH, A.PASS_ROWS]] = self._count = count
         self._x[:count] = x
         self._call()
         return self._outputs[:count].copy()
@@ -164,7 +171,7 @@ class FewRows:
 class NumbaExecutor:
     """One program in one precision on the CPU; see `fastann_kernels.backend.Executor`.
 
-    Calls from several threads are safe: each thread has buffers of its own and the jitted function releases the GIL.
+    Calls from several threads are safe: each thread has buffers of its own, and the loop runs without the GIL.
 
     Attributes:
         few: rows up to which a prediction is made at once.
@@ -186,7 +193,8 @@ class NumbaExecutor:
         self._threads = threads_allowed(os.environ)
         self._no_gradients = np.zeros((1, 0), self.dtype)
         self.bfloat16 = precision == "bfloat16"
-        compile_for(I.run, self.dtype, self._tables)
+        self._rows = A.words(self._tables)
+        self._loop = loop(self.dtype.name)
 
     def put_state(self, host: HostState) -> State:
         slots = np.array(host.slots, self.dtype, order="C").reshape(len(host.slots), self.program.parameter_count)
@@ -203,14 +211,14 @@ class NumbaExecutor:
         order = _NO_ORDER if steps.order is None else np.ascontiguousarray(steps.order, np.int64)
         visited = data.rows if steps.order is None else order.size
         a_pass = visited if steps.pass_rows is None else steps.pass_rows
-        arguments = self._arguments(I.TRAIN, data, min(steps.batch_size, a_pass))
-        arguments[I.PASS_ROWS] = a_pass
-        arguments[I.FIRST_STEP] = steps.first_step & 0xFFFFFFFF
-        arguments[I.KEY_0], arguments[I.KEY_1] = steps.key
-        arguments[I.STOP] = int(steps.stop_at_nonfinite)
-        arguments[I.ORDERED] = int(steps.order is not None)
-        arguments[I.SQUARES_EVERY] = steps.squares_every
-        members = members or self._members(int(arguments[I.BATCH]))
+        arguments = self._arguments(A.TRAIN, data, min(steps.batch_size, a_pass))
+        arguments[A.PASS_ROWS] = a_pass
+        arguments[A.FIRST_STEP] = steps.first_step & 0xFFFFFFFF
+        arguments[A.KEY_0], arguments[A.KEY_1] = steps.key
+        arguments[A.STOP] = int(steps.stop_at_nonfinite)
+        arguments[A.ORDERED] = int(steps.order is not None)
+        arguments[A.SQUARES_EVERY] = steps.squares_every
+        members = members or self._members(int(arguments[A.BATCH]))
         call = Call(arguments, visited, order, steps.coefficients, steps.penalties, steps.collect_outputs, members)
         return state, self._run(call, state, self._gradients(members))
 
@@ -224,8 +232,8 @@ class NumbaExecutor:
         members: int | None = None,
     ) -> Record:
         """Run every row forward; `members` threads share each batch, if it is given."""
-        arguments = self._arguments(I.EVALUATE, data, min(batch_size, data.rows))
-        members = members or self._members_forward(int(arguments[I.BATCH]), data.rows)
+        arguments = self._arguments(A.EVALUATE, data, min(batch_size, data.rows))
+        members = members or self._members_forward(int(arguments[A.BATCH]), data.rows)
         call = Call(arguments, data.rows, _NO_ORDER, _NO_ROWS, penalties, collect_outputs, members)
         return self._run(call, state, self._no_gradients)
 
@@ -233,8 +241,8 @@ class NumbaExecutor:
         if 0 < len(x) <= self.few:
             return self._predict_at_once(state, x)
         data = self.put_data(x)
-        arguments = self._arguments(I.PREDICT, data, min(batch_size, data.rows))
-        members = self._members_forward(int(arguments[I.BATCH]), data.rows)
+        arguments = self._arguments(A.PREDICT, data, min(batch_size, data.rows))
+        members = self._members_forward(int(arguments[A.BATCH]), data.rows)
         call = Call(arguments, data.rows, _NO_ORDER, _NO_ROWS, _NO_PENALTIES, True, members)
         outputs = self._run(call, state, self._no_gradients).outputs
         assert outputs is not None
@@ -254,22 +262,21 @@ class NumbaExecutor:
         if once is None:
             once = self._local.once = Once(self)
         arguments = once.arguments
-        arguments[I.N_ROWS] = arguments[I.BATCH] = arguments[I.PASS_ROWS] = len(x)
-        arguments[I.X_ADDRESS], arguments[I.X_IS_BYTES] = _address(x), x.dtype == np.uint8
+        arguments[A.N_ROWS] = arguments[A.BATCH] = arguments[A.PASS_ROWS] = len(x)
+        arguments[A.X_ADDRESS], arguments[A.X_IS_BYTES] = _address(x), x.dtype == np.uint8
         outputs = np.empty((len(x), self.program.output_columns), self.dtype)
-        I.run(
-            0, once.barrier, arguments, self._tables, _NO_ORDER, _NO_ROWS, _NO_PENALTIES, state.params,
-            self._no_gradients, state.slots, once.buffers, once.shared, once.calls, *once.results, outputs,
-        )  # fmt: skip
+        once.call.put(A.PARAMS, state.params)
+        once.call.put(A.COLLECTED, outputs)
+        once.call()
         return outputs
 
     def gradients(
         self, state: State, data: Data, penalties: NDArray[np.float64], key: tuple[int, int] | None = None
     ) -> tuple[float, Array]:
-        arguments = self._arguments(I.GRADIENTS, data, data.rows)
+        arguments = self._arguments(A.GRADIENTS, data, data.rows)
         if key is not None:
-            arguments[I.DROP] = 1
-            arguments[I.KEY_0], arguments[I.KEY_1] = key
+            arguments[A.DROP] = 1
+            arguments[A.KEY_0], arguments[A.KEY_1] = key
         grads = np.zeros((1, self.program.parameter_count), self.dtype)
         record = self._run(Call(arguments, data.rows, _NO_ORDER, _NO_ROWS, penalties, False, 1), state, grads)
         return float(record.losses[0]), grads[0]
@@ -284,13 +291,13 @@ class NumbaExecutor:
     ) -> NDArray[np.float64]:
         rows = _NO_ORDER if order is None else np.ascontiguousarray(order, np.int64)
         visited = data.rows if order is None else rows.size
-        arguments = self._arguments(I.GRADIENTS, data, min(batch_size, visited))
-        arguments[I.ORDERED], arguments[I.SQUARES_EVERY] = int(order is not None), 1
-        arguments[I.PASS_ROWS] = visited
+        arguments = self._arguments(A.GRADIENTS, data, min(batch_size, visited))
+        arguments[A.ORDERED], arguments[A.SQUARES_EVERY] = int(order is not None), 1
+        arguments[A.PASS_ROWS] = visited
         if key is not None:
-            arguments[I.DROP] = 1
-            arguments[I.KEY_0], arguments[I.KEY_1] = key
-        members = self._members(int(arguments[I.BATCH]))
+            arguments[A.DROP] = 1
+            arguments[A.KEY_0], arguments[A.KEY_1] = key
+        members = self._members(int(arguments[A.BATCH]))
         penalties = np.zeros((len(self.program.parameters), 2))
         call = Call(arguments, visited, rows, _NO_ROWS, penalties, False, members)
         squares = self._run(call, state, self._gradients(members)).gradient_squares
@@ -320,35 +327,35 @@ class NumbaExecutor:
         return grads
 
     def _arguments(self, mode: int, data: Data, batch: int) -> NDArray[np.int64]:
-        arguments = np.zeros(I.ARGUMENTS, np.int64)
-        arguments[I.MODE] = mode
-        arguments[I.N_ROWS] = data.rows
-        arguments[I.BATCH] = max(batch, 1)
-        arguments[I.PASS_ROWS] = data.rows
-        arguments[I.SMALL] = self._small
-        arguments[I.RULE], arguments[I.FLAGS] = self.plan.rule, self.plan.flags
-        arguments[I.X_ADDRESS], arguments[I.X_IS_BYTES] = data.x_address, int(data.x.dtype == np.uint8)
-        arguments[I.X_COLUMNS] = data.x.shape[1]
+        arguments = np.zeros(A.ARGUMENTS, np.int64)
+        arguments[A.MODE] = mode
+        arguments[A.N_ROWS] = data.rows
+        arguments[A.BATCH] = max(batch, 1)
+        arguments[A.PASS_ROWS] = data.rows
+        arguments[A.SMALL] = self._small
+        arguments[A.RULE], arguments[A.FLAGS] = self.plan.rule, self.plan.flags
+        arguments[A.X_ADDRESS], arguments[A.X_IS_BYTES] = data.x_address, int(data.x.dtype == np.uint8)
+        arguments[A.X_COLUMNS] = data.x.shape[1]
         if data.y is not None:
-            arguments[I.Y_ADDRESS], arguments[I.Y_COLUMNS] = data.y_address, data.y.shape[1]
+            arguments[A.Y_ADDRESS], arguments[A.Y_COLUMNS] = data.y_address, data.y.shape[1]
         if data.weights is not None:
-            arguments[I.W_ADDRESS], arguments[I.W_COLUMNS] = data.weights_address, data.weights.shape[1]
+            arguments[A.W_ADDRESS], arguments[A.W_COLUMNS] = data.weights_address, data.weights.shape[1]
         return arguments
 
     def _run(self, call: Call, state: State, grads: Array) -> Record:
         """Allocate the results, run the team and cut the results to the steps that ran."""
-        arguments, batch = call.arguments, int(call.arguments[I.BATCH])
-        a_pass = int(arguments[I.PASS_ROWS])
+        arguments, batch = call.arguments, int(call.arguments[A.BATCH])
+        a_pass = int(arguments[A.PASS_ROWS])
         steps = -(-a_pass // batch)  # of a pass
         count = call.visited // max(a_pass, 1) * steps
-        arguments[I.PART] = min(batch, self.rows_at_once * call.members)
-        space = self._workspace(int(arguments[I.PART]), call.members)
-        arguments[I.CAPACITY], arguments[I.MEMBERS] = space.capacity, call.members
-        arguments[I.COLLECT] = int(call.collect)
+        arguments[A.PART] = min(batch, self.rows_at_once * call.members)
+        space = self._workspace(int(arguments[A.PART]), call.members)
+        arguments[A.CAPACITY], arguments[A.MEMBERS] = space.capacity, call.members
+        arguments[A.COLLECT] = int(call.collect)
         losses = np.zeros(count)
         parts = np.zeros((call.members, count, len(self.program.losses) + 1))
         sums, totals = np.zeros((2, call.members, count, len(self.program.metrics)))
-        measured = bool(arguments[I.SQUARES_EVERY])
+        measured = bool(arguments[A.SQUARES_EVERY])
         squares = np.full((call.members, count if measured else 0, 2), np.nan)
         outputs = np.empty((call.visited if call.collect else 0, self.program.output_columns), self.dtype)
         coefficients = np.ascontiguousarray(call.coefficients, np.float64)
@@ -356,17 +363,15 @@ class NumbaExecutor:
         barrier = np.zeros(1, np.int64)
         calls = np.zeros((call.members, CALL_SIZE), np.int64)
         shared = np.empty(call.members * self.plan.shared, self.dtype)
-
-        def work(member: int) -> int:
-            return I.run(
-                member, barrier, arguments, self._tables, call.order, coefficients, penalties, state.params, grads,
-                state.slots, space.buffers[member], shared, calls[member], losses, parts, sums, totals, squares,
-                outputs,
-            )  # fmt: skip
-
+        given = (
+            barrier, arguments, call.order, coefficients, penalties, state.params, grads, state.slots, shared, losses,
+            parts, sums, totals, squares, outputs,
+        )  # fmt: skip
+        work = [self._call(member, space, calls[member], given) for member in range(call.members)]
         with single_threaded_blas():
-            completed = int(team.run(work, call.members, barrier))
-        if arguments[I.MODE] == I.EVALUATE:
+            team.run(lambda member: work[member](), call.members, barrier)
+        completed = work[0].completed
+        if arguments[A.MODE] == A.EVALUATE:
             weights = self.plan.loss_numbers[:, N_WEIGHT]
             together = parts.sum(axis=0)
             losses = together[:, :-1] @ weights + together[:, -1] + self._penalty(state.params, penalties)
@@ -379,6 +384,11 @@ class NumbaExecutor:
             outputs[: int(rows[:ran].sum())] if call.collect else None, completed,
             self._squares(squares.sum(axis=0)[:ran], rows[:ran]) if measured else None,
         )  # fmt: skip
+
+    def _call(self, member: int, space: Workspace, call: NDArray[np.int64], given: Sequence[Array]) -> DirectCall:
+        """Return the loop as a member of a team calls it; `given`: from arguments.BARRIER on."""
+        table = [0, member, 0, 0, *self._rows, *space.tables[member], *A.words((call, *given))]
+        return DirectCall(self._loop, table, (self._tables, space, call, given))
 
     def _squares(self, sums: NDArray[np.float64], rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """Turn the sums of the kernels, made with the gradients of mean losses, into what `Record` holds."""

@@ -8,11 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import types
-from numba.extending import intrinsic
-from numba.np.arrayobj import populate_array
 
-from fastann_kernels.numba_backend.compiling import lean
+from fastann_kernels.numba_backend.compiling import arrayobj, intrinsic, lean, types
 
 _HALF, _LOWEST, _BELOW = np.uint32(16), np.uint32(1), np.uint32(0x7FFF)
 _NAN = np.uint16(0x7FC0)
@@ -27,7 +24,7 @@ def as_halves(typingctx: Any, array: Any) -> Any:
         given = context.make_array(signature.args[0])(context, builder, args[0])
         result = context.make_array(kind)(context, builder)
         width = context.get_constant(types.intp, 2)
-        populate_array(
+        arrayobj.populate_array(
             result, data=builder.bitcast(given.data, context.get_data_type(types.uint16).as_pointer()),
             shape=[builder.sdiv(builder.mul(given.nitems, given.itemsize), width)], strides=[width], itemsize=width,
             meminfo=None,

@@ -8,20 +8,20 @@ of their own.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numba import types
-from numba.extending import intrinsic
-from numba.np.arrayobj import populate_array
 
+from fastann_kernels.numba_backend import arguments as A
 from fastann_kernels.numba_backend import calls as C
 from fastann_kernels.numba_backend import losses as L
 from fastann_kernels.numba_backend import operations as O
 from fastann_kernels.numba_backend import plan as T
-from fastann_kernels.numba_backend.compiling import entry, lean, sources_digest
+from fastann_kernels.numba_backend.compiling import arrayobj, compiled, intrinsic, lean, types
 from fastann_kernels.numba_backend.dropout import threefry
 from fastann_kernels.numba_backend.elementary import fill
+from fastann_kernels.numba_backend.machine_code import Code
 from fastann_kernels.numba_backend.metrics import metric
 from fastann_kernels.numba_backend.steps import add_shares, round_parameters, stretch, take_step
 from fastann_kernels.numba_backend.team import meet, wait_for_all
@@ -30,35 +30,56 @@ from fastann_kernels.numba_backend.vectors import gather_rows
 from fastann_kernels.numba_backend.walk import backward, call_instruction, forward
 from fastann_kernels.program import LOSSES
 
-TRAIN, GRADIENTS, EVALUATE, PREDICT = range(4)
-
-# Slots of the integer arguments of a run.
-(
-    MODE, N_ROWS, BATCH, CAPACITY, FIRST_STEP, KEY_0, KEY_1, RULE, FLAGS, STOP, DROP, COLLECT,
-    X_ADDRESS, X_IS_BYTES, X_COLUMNS, Y_ADDRESS, Y_COLUMNS, W_ADDRESS, W_COLUMNS, ORDERED, MEMBERS,
-    SMALL, PASS_ROWS, SQUARES_EVERY, PART,
-) = range(25)  # fmt: skip
-ARGUMENTS = 25
-
 _LOSSES = len(LOSSES)
+
+
+def _array(context: Any, builder: Any, kind: Any, address: Any, shape: list[Any]) -> Any:
+    """Write the array at an address; nothing owns it."""
+    number = context.get_data_type(kind.dtype)
+    width = context.get_constant(types.intp, context.get_abi_sizeof(number))
+    strides = [width]
+    for length in reversed(shape[1:]):
+        strides.insert(0, builder.mul(strides[0], length))
+    made = context.make_array(kind)(context, builder)
+    arrayobj.populate_array(
+        made, data=builder.inttoptr(address, number.as_pointer()), shape=shape, strides=strides, itemsize=width,
+        meminfo=None,
+    )  # fmt: skip
+    return made._getvalue()
 
 
 @intrinsic
 def _array_at(typingctx: Any, address: Any, size: Any, dtype: Any) -> Any:
-    """Return the memory at an address as a one-dimensional array; nothing owns it."""
+    """Return the memory at an address as a one-dimensional array."""
     kind = types.Array(dtype.dtype, 1, "C")
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        array = context.make_array(kind)(context, builder)
-        number = context.get_data_type(kind.dtype)
-        width = context.get_constant(types.intp, context.get_abi_sizeof(number))
-        populate_array(
-            array, data=builder.inttoptr(args[0], number.as_pointer()), shape=[args[1]], strides=[width],
-            itemsize=width, meminfo=None,
-        )  # fmt: skip
-        return array._getvalue()
+        return _array(context, builder, kind, args[0], [args[1]])
 
     return kind(address, size, dtype), codegen
+
+
+def _given(first: int, kinds: Sequence[tuple[str, int]]) -> Any:
+    """Return a function that takes arrays out of the table at an address: from row `first` on, each of one type and so
+    many axes."""
+
+    @intrinsic
+    def arrays(typingctx: Any, address: Any) -> Any:
+        found = [types.Array(getattr(types, dtype), axes, "C") for dtype, axes in kinds]
+
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            word = context.get_value_type(types.int64)
+            table = builder.inttoptr(args[0], word.as_pointer())
+            made = []
+            for row, kind in enumerate(found, first):
+                place = [word(A.WORDS * row + i) for i in range(kind.ndim + 1)]
+                start, *shape = (builder.load(builder.gep(table, [i])) for i in place)
+                made.append(_array(context, builder, kind, start, shape))
+            return context.make_tuple(builder, signature.return_type, made)
+
+        return types.BaseTuple.from_types(found)(address), codegen
+
+    return arrays
 
 
 @lean
@@ -195,27 +216,27 @@ def _collect(outputs, values, call, first, collected):
 @lean
 def _load(arguments, inputs, order, call, first, values, batch_y, batch_w):
     """Gather inputs, targets and weights of this member's rows, at places first, first + 1, ... of the order."""
-    n_rows, ordered, rows = arguments[N_ROWS], arguments[ORDERED], call[C.ROWS]
+    n_rows, ordered, rows = arguments[A.N_ROWS], arguments[A.ORDERED], call[C.ROWS]
     column = 0
     for i in range(inputs.shape[0]):
         width = inputs[i, 1]
         place = inputs[i, 0] * call[C.CAPACITY] + call[C.PLACE] * width
         _gather(
-            arguments[X_ADDRESS], arguments[X_IS_BYTES], arguments[X_COLUMNS], n_rows, column, width, order, ordered,
-            first, rows, values[place : place + rows * width],
+            arguments[A.X_ADDRESS], arguments[A.X_IS_BYTES], arguments[A.X_COLUMNS], n_rows, column, width, order,
+            ordered, first, rows, values[place : place + rows * width],
         )  # fmt: skip
         column += width
-    y_columns, w_columns = arguments[Y_COLUMNS], arguments[W_COLUMNS]
-    if arguments[MODE] != PREDICT and y_columns:
-        _gather(arguments[Y_ADDRESS], 0, y_columns, n_rows, 0, y_columns, order, ordered, first, rows, batch_y)
-    if arguments[MODE] != PREDICT and w_columns:
-        _gather(arguments[W_ADDRESS], 0, w_columns, n_rows, 0, w_columns, order, ordered, first, rows, batch_w)
+    y_columns, w_columns = arguments[A.Y_COLUMNS], arguments[A.W_COLUMNS]
+    if arguments[A.MODE] != A.PREDICT and y_columns:
+        _gather(arguments[A.Y_ADDRESS], 0, y_columns, n_rows, 0, y_columns, order, ordered, first, rows, batch_y)
+    if arguments[A.MODE] != A.PREDICT and w_columns:
+        _gather(arguments[A.W_ADDRESS], 0, w_columns, n_rows, 0, w_columns, order, ordered, first, rows, batch_w)
 
 
 @lean
 def _place(arguments, step):
     """Return where in the order a batch begins, and how many rows it has: a pass ends with a short one."""
-    batch, a_pass = arguments[BATCH], arguments[PASS_ROWS]
+    batch, a_pass = arguments[A.BATCH], arguments[A.PASS_ROWS]
     if (step + 1) * batch <= a_pass:
         return step * batch, batch
     steps = (a_pass + batch - 1) // batch
@@ -226,14 +247,13 @@ def _place(arguments, step):
 @lean
 def _prepare(member, step, arguments, call):
     """Note what is the same for all rows of a batch."""
-    k0, k1 = threefry(
-        np.uint32(arguments[KEY_0]), np.uint32(arguments[KEY_1]), np.uint32(0), np.uint32(arguments[FIRST_STEP] + step)
-    )
-    mode, every = arguments[MODE], arguments[SQUARES_EVERY]
-    call[C.CAPACITY], call[C.SMALL] = arguments[CAPACITY], arguments[SMALL]
-    call[C.TRAINING] = mode == TRAIN or (mode == GRADIENTS and arguments[DROP] != 0)
-    call[C.MEMBER], call[C.MEMBERS], call[C.KEY_0], call[C.KEY_1] = member, arguments[MEMBERS], k0, k1
-    call[C.SQUARES] = every > 0 and (arguments[FIRST_STEP] + step) % every == 0
+    key_0, key_1 = np.uint32(arguments[A.KEY_0]), np.uint32(arguments[A.KEY_1])
+    k0, k1 = threefry(key_0, key_1, np.uint32(0), np.uint32(arguments[A.FIRST_STEP] + step))
+    mode, every = arguments[A.MODE], arguments[A.SQUARES_EVERY]
+    call[C.CAPACITY], call[C.SMALL] = arguments[A.CAPACITY], arguments[A.SMALL]
+    call[C.TRAINING] = mode == A.TRAIN or (mode == A.GRADIENTS and arguments[A.DROP] != 0)
+    call[C.MEMBER], call[C.MEMBERS], call[C.KEY_0], call[C.KEY_1] = member, arguments[A.MEMBERS], k0, k1
+    call[C.SQUARES] = every > 0 and (arguments[A.FIRST_STEP] + step) % every == 0
     call[C.BATCH_ROWS] = _place(arguments, step)[1]
 
 
@@ -246,7 +266,7 @@ def _forward_pass(
     (_instructions, _numbers, loss_table, loss_numbers, metric_table, metric_numbers,
      cleared, inputs, outputs, _tensors, _spans, _integers, _reals, _calls) = tables  # fmt: skip
     values, deltas, _scratch, spare, top, batch_y, batch_w, _workspace, _halves, _half_params = buffers
-    mode, y_columns, w_columns = arguments[MODE], arguments[Y_COLUMNS], arguments[W_COLUMNS]
+    mode, y_columns, w_columns = arguments[A.MODE], arguments[A.Y_COLUMNS], arguments[A.W_COLUMNS]
     member, members, (begin, size) = call[C.MEMBER], call[C.MEMBERS], _place(arguments, step)
     above = size * part // n_parts
     part_rows = size * (part + 1) // n_parts - above
@@ -255,100 +275,125 @@ def _forward_pass(
     call[C.ROWS] = part_rows * (member + 1) // members - place
     start = begin + above + place
     _load(arguments, inputs, order, call, start, values, batch_y, batch_w)
-    added = forward(tables, call, params, grads, buffers, shared, barrier, mode != PREDICT)
-    if mode <= GRADIENTS:
+    added = forward(tables, call, params, grads, buffers, shared, barrier, mode != A.PREDICT)
+    if mode <= A.GRADIENTS:
         for i in range(cleared.shape[0]):
             first = cleared[i, 0] * call[C.CAPACITY] + place * cleared[i, 1]
             fill(deltas[first : first + call[C.ROWS] * cleared[i, 1]], 0)
-    if mode != PREDICT:
+    if mode != A.PREDICT:
         _losses(
             loss_table, loss_numbers, batch_y, y_columns, batch_w, w_columns, values, deltas, spare, top, call,
-            mode <= GRADIENTS, parts[member, step],
+            mode <= A.GRADIENTS, parts[member, step],
         )  # fmt: skip
         parts[member, step, loss_table.shape[0]] += added
         _metrics(
             metric_table, metric_numbers, batch_y, y_columns, batch_w, w_columns, values, deltas, spare, top, call,
             sums[member, step], totals[member, step],
         )  # fmt: skip
-    if arguments[COLLECT]:
+    if arguments[A.COLLECT]:
         _collect(outputs, values, call, start, collected)
 
 
-def _make_run(digest: str) -> Any:
-    """Build the entry with the digest of the sources in its closure, where the cache key sees it."""
+@lean
+def run(
+    member, barrier, arguments, tables, order, coefficients, penalties, params, grads, slots, buffers, shared, call,
+    losses, parts, sums, totals, squares, collected,
+):  # fmt: skip
+    """Run one team member's share of every batch until the rows are used up; return how many steps were completed,
+    or -1 if the team did not come together.
 
-    @entry
-    def run(
-        member, barrier, arguments, tables, order, coefficients, penalties, params, grads, slots, buffers, shared, call,
-        losses, parts, sums, totals, squares, collected,
-    ):  # fmt: skip
-        """Run one team member's share of every batch until the rows are used up; return how many steps were completed,
-        or -1 if the team did not come together.
-
-        Args:
-            member: 0 .. members - 1; barrier: int64[1]; arguments: the integers named at the head of this file.
-            order, coefficients, penalties: as in `Steps`.
-            params float[P], grads float[members, P], slots float[S, P], shared: shared by the team.
-            buffers: as `executor.Workspace` lists them for this member.
-            losses float64[steps]; parts float64[members, steps, losses + 1], the last what instructions add;
-            sums, totals float64[members, steps, n]; squares float64[members, steps, 2], or with no steps if nothing is
-            measured; collected float[rows, columns]: results, shared, each member writing its part.
-        """
-        digest  # noqa: B018
-        loss_numbers, tensors = tables[3], tables[9]
-        mode, members, rule, flags = arguments[MODE], arguments[MEMBERS], arguments[RULE], arguments[FLAGS]
-        if not meet(barrier, members):
-            return -1
-        begin, end = stretch(params.size, member, members)
-        round_parameters(params, begin, end, buffers[9])
-        if buffers[9].size:
-            wait_for_all(barrier, members)
-        own_grads = grads[member] if mode <= GRADIENTS else grads[0]
-        visited = order.size if arguments[ORDERED] else arguments[N_ROWS]
-        a_pass = arguments[PASS_ROWS]
-        steps = visited // max(a_pass, 1) * ((a_pass + arguments[BATCH] - 1) // arguments[BATCH])
-        for step in range(steps):
-            _prepare(member, step, arguments, call)
-            n_parts = (call[C.BATCH_ROWS] + arguments[PART] - 1) // arguments[PART]
-            if mode <= GRADIENTS:
-                _clear_idle(tensors, own_grads)
-                if call[C.SQUARES]:
-                    squares[member, step, 0] = 0.0
-            for part in range(n_parts):
-                if part > 0 and mode <= GRADIENTS:
-                    add_shares(member, tables, call, buffers, grads[0], part > 1)
-                    wait_for_all(barrier, members)  # nobody may write values that another still reads
-                _forward_pass(
-                    part, n_parts, step, arguments, tables, order, params, own_grads, buffers, shared, barrier, call,
-                    parts, sums, totals, collected,
-                )  # fmt: skip
-                if mode > GRADIENTS:
-                    wait_for_all(barrier, members)  # the next rows, which may be divided otherwise, take the same place
-                    continue
-                examples = backward(tables, call, params, own_grads, buffers, shared, barrier, part > 0)
-                if call[C.SQUARES]:
-                    squares[member, step, 0] += examples
-                wait_for_all(barrier, members)
-            if mode > GRADIENTS:
-                continue
-            loss = _total_loss(loss_numbers, tensors, penalties, params, parts[:, step])
-            if member == 0:
-                losses[step] = loss
-            if arguments[STOP] and not math.isfinite(loss):
-                return step
-            if mode == TRAIN and member == 0:
-                _commit(tables, call, params, own_grads, buffers, shared, barrier)
-            # nobody may change a weight while another still adds up the penalties
-            if mode == TRAIN and members > 1 and penalties.any():
-                wait_for_all(barrier, members)
-            take_step(
-                member, barrier, step, mode == TRAIN, rule, flags, tables, call, penalties, coefficients, params, grads,
-                slots, buffers, squares, n_parts > 1,
+    Args:
+        member: 0 .. members - 1; barrier: int64[1]; arguments: the integers named at the head of this file.
+        order, coefficients, penalties: as in `Steps`.
+        params float[P], grads float[members, P], slots float[S, P], shared: shared by the team.
+        buffers: as `executor.Workspace` lists them for this member.
+        losses float64[steps]; parts float64[members, steps, losses + 1], the last what instructions add;
+        sums, totals float64[members, steps, n]; squares float64[members, steps, 2], or with no steps if nothing is
+        measured; collected float[rows, columns]: results, shared, each member writing its part.
+    """
+    loss_numbers, tensors = tables[3], tables[9]
+    mode, members, rule, flags = arguments[A.MODE], arguments[A.MEMBERS], arguments[A.RULE], arguments[A.FLAGS]
+    if not meet(barrier, members):
+        return -1
+    begin, end = stretch(params.size, member, members)
+    round_parameters(params, begin, end, buffers[9])
+    if buffers[9].size:
+        wait_for_all(barrier, members)
+    own_grads = grads[member] if mode <= A.GRADIENTS else grads[0]
+    visited = order.size if arguments[A.ORDERED] else arguments[A.N_ROWS]
+    a_pass = arguments[A.PASS_ROWS]
+    steps = visited // max(a_pass, 1) * ((a_pass + arguments[A.BATCH] - 1) // arguments[A.BATCH])
+    for step in range(steps):
+        _prepare(member, step, arguments, call)
+        n_parts = (call[C.BATCH_ROWS] + arguments[A.PART] - 1) // arguments[A.PART]
+        if mode <= A.GRADIENTS:
+            _clear_idle(tensors, own_grads)
+            if call[C.SQUARES]:
+                squares[member, step, 0] = 0.0
+        for part in range(n_parts):
+            if part > 0 and mode <= A.GRADIENTS:
+                add_shares(member, tables, call, buffers, grads[0], part > 1)
+                wait_for_all(barrier, members)  # nobody may write values that another still reads
+            _forward_pass(
+                part, n_parts, step, arguments, tables, order, params, own_grads, buffers, shared, barrier, call,
+                parts, sums, totals, collected,
             )  # fmt: skip
+            if mode > A.GRADIENTS:
+                wait_for_all(barrier, members)  # the next rows, which may be divided otherwise, take the same place
+                continue
+            examples = backward(tables, call, params, own_grads, buffers, shared, barrier, part > 0)
+            if call[C.SQUARES]:
+                squares[member, step, 0] += examples
             wait_for_all(barrier, members)
-        return steps
+        if mode > A.GRADIENTS:
+            continue
+        loss = _total_loss(loss_numbers, tensors, penalties, params, parts[:, step])
+        if member == 0:
+            losses[step] = loss
+        if arguments[A.STOP] and not math.isfinite(loss):
+            return step
+        if mode == A.TRAIN and member == 0:
+            _commit(tables, call, params, own_grads, buffers, shared, barrier)
+        # nobody may change a weight while another still adds up the penalties
+        if mode == A.TRAIN and members > 1 and penalties.any():
+            wait_for_all(barrier, members)
+        take_step(
+            member, barrier, step, mode == A.TRAIN, rule, flags, tables, call, penalties, coefficients, params, grads,
+            slots, buffers, squares, n_parts > 1,
+        )  # fmt: skip
+        wait_for_all(barrier, members)
+    return steps
 
-    return run
+
+def _entry(number: str) -> Any:
+    """Return the function that Python calls: `run` on the arrays of the table at an address, see `arguments`."""
+    whole, wide = "int64", "float64"
+    take_member = _given(A.MEMBER, [(whole, 1)])
+    take_tables = _given(
+        A.FIRST_TABLE,
+        [(whole, 2), (wide, 1), (whole, 2), (wide, 2), (whole, 2), (wide, 2), *[(whole, 2)] * 5, (whole, 1), (wide, 1),
+         (whole, 2)],
+    )  # fmt: skip
+    take_buffers = _given(A.FIRST_BUFFER, [(number, 1)] * A.BUFFERS)
+    take_rest = _given(
+        A.CALL,
+        [*[(whole, 1)] * 4, (wide, 2), (wide, 2), (number, 1), (number, 2), (number, 2), (number, 1), (wide, 1),
+         *[(wide, 3)] * 4, (number, 2)],
+    )  # fmt: skip
+
+    @lean
+    def begin(address):
+        (member,) = take_member(address)
+        (call, barrier, arguments, order, coefficients, penalties, params, grads, slots, shared, losses, parts, sums,
+         totals, squares, collected) = take_rest(address)  # fmt: skip
+        return run(
+            member.size, barrier, arguments, take_tables(address), order, coefficients, penalties, params, grads, slots,
+            take_buffers(address), shared, call, losses, parts, sums, totals, squares, collected,
+        )  # fmt: skip
+
+    return begin
 
 
-run = _make_run(sources_digest())
+def build(dtype: str) -> Code:
+    """Compile the epoch loop for buffers of one type."""
+    return compiled(_entry(dtype), (types.int64,), by_address=True)

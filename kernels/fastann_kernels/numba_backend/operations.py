@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import importlib
-import warnings
-from collections.abc import Callable
 from functools import cache
 from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import carray, types  # type: ignore[attr-defined]
-from numba.core.caching import FunctionCache
-from numba.core.ccallback import CFunc
-from numba.extending import intrinsic
 from numpy.typing import NDArray
 
+from fastann_kernels.numba_backend import machine_code
 from fastann_kernels.numba_backend.calls import Operation
-from fastann_kernels.numba_backend.compiling import OPTIONS, sources_digest
+from fastann_kernels.numba_backend.compiling import cgutils, compiled, intrinsic, kernel, numba, types
+from fastann_kernels.numba_backend.machine_code import Code
 from fastann_kernels.program import OPERATIONS, Instruction, Program
 
 #: The file of each instruction, and the name it has there.
@@ -81,53 +77,30 @@ def addresses(program: Program, dtype: np.dtype[Any]) -> NDArray[np.int64]:
 @cache
 def _addresses(op: str, dtype: str) -> tuple[int, int, int]:
     kernels = operation(op)
-    forward = _compiled(_returning(kernels.forward), f"{op}.forward", dtype)
-    backward = _compiled(_silent(kernels.backward), f"{op}.backward", dtype)
-    return forward, backward, 0 if kernels.commit is None else _compiled(_silent(kernels.commit), f"{op}.commit", dtype)
+    forward = _address(f"{op}.forward", kernels.forward, dtype)
+    backward = _address(f"{op}.backward", kernels.backward, dtype)
+    return forward, backward, 0 if kernels.commit is None else _address(f"{op}.commit", kernels.commit, dtype)
 
 
-class _Cache(FunctionCache):
-    """A cache on disk whose key is the name of the kernel and the digest of all sources."""
+def _address(name: str, body: Any, dtype: str) -> int:
+    def build() -> Code:
+        number, whole, wide = (types.CPointer(getattr(types, kind)) for kind in (dtype, "int64", "float64"))
+        return compiled(_entry(body, name.endswith(".forward")), (whole, whole, wide, *[number] * 7, whole))
 
-    name = ""
-
-    def _index_key(self, sig: Any, codegen: Any) -> Any:
-        return sig, codegen.magic_tuple(), self.name, sources_digest()
-
-
-#: Code objects must live as long as their addresses are in use, which is for ever.
-_kept: list[Any] = []
+    return machine_code.address(f"{name}.{dtype}", build)
 
 
-def _compiled(function: Callable[..., float], name: str, dtype: str) -> int:
-    number = types.CPointer(getattr(types, dtype))
-    integers, wide = types.CPointer(types.int64), types.CPointer(types.float64)
-    signature = ((integers, integers, wide, *[number] * 7, integers), types.float64)
-    callback: Any = CFunc(function, signature, {}, dict(OPTIONS, nopython=True))
-    try:
-        cache_on_disk = _Cache(function)
-        cache_on_disk.name = name
-        callback._cache = cache_on_disk
-    except RuntimeError as error:
-        warnings.warn(f"the compiled kernels cannot be kept on disk ({error}).", RuntimeWarning, stacklevel=2)
-    callback.compile()
-    _kept.append(callback)
-    return int(callback.address)
+def _entry(body: Any, returning: bool) -> Any:
+    """Return a kernel on arrays as a function of their addresses; it returns a float64."""
 
-
-def _returning(body: Any) -> Callable[..., float]:
-    def call(call, t, numbers, params, grads, values, deltas, scratch, workspace, shared, barrier):
+    def forward(call, t, numbers, params, grads, values, deltas, scratch, workspace, shared, barrier):
         n = (_ENDLESS,)
-        return body(
+        return float(body(
             carray(call, n), carray(t, n), carray(numbers, n), carray(params, n), carray(grads, n), carray(values, n),
             carray(deltas, n), carray(scratch, n), carray(workspace, n), carray(shared, n), carray(barrier, n),
-        )  # fmt: skip
+        ))  # fmt: skip
 
-    return call
-
-
-def _silent(body: Any) -> Callable[..., float]:
-    def call(call, t, numbers, params, grads, values, deltas, scratch, workspace, shared, barrier):
+    def silent(call, t, numbers, params, grads, values, deltas, scratch, workspace, shared, barrier):
         n = (_ENDLESS,)
         body(
             carray(call, n), carray(t, n), carray(numbers, n), carray(params, n), carray(grads, n), carray(values, n),
@@ -135,22 +108,27 @@ def _silent(body: Any) -> Callable[..., float]:
         )  # fmt: skip
         return 0.0
 
-    return call
+    carray = numba.carray
+    return kernel(forward if returning else silent)
 
 
 @intrinsic
 def call_operation(
     typingctx, address, call, t, numbers, params, grads, values, deltas, scratch, workspace, shared, barrier
 ):
-    """Call the function at an address with the data of the arrays and return its float64."""
+    """Call the function at an address, see `_entry`, with the data of the arrays and return its float64."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         data = [
             context.make_array(kind)(context, builder, value).data
             for kind, value in zip(signature.args[1:], args[1:], strict=True)
         ]
-        kind = ir.FunctionType(ir.DoubleType(), [pointer.type for pointer in data])
-        return builder.call(builder.inttoptr(args[0], kind.as_pointer()), data)
+        result = cgutils.alloca_once_value(builder, ir.Constant(ir.DoubleType(), 0.0))
+        error = cgutils.alloca_once(builder, ir.IntType(8).as_pointer())
+        given = [result, error, *data]
+        kind = ir.FunctionType(ir.IntType(32), [pointer.type for pointer in given])
+        builder.call(builder.inttoptr(args[0], kind.as_pointer()), given)
+        return builder.load(result)
 
     arrays = (call, t, numbers, params, grads, values, deltas, scratch, workspace, shared, barrier)
     return types.float64(address, *arrays), codegen

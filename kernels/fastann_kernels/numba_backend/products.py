@@ -12,10 +12,8 @@ from __future__ import annotations
 from typing import Any
 
 from llvmlite import ir
-from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic
 
+from fastann_kernels.numba_backend.compiling import cgutils, intrinsic, types
 from fastann_kernels.numba_backend.vectors import BIT, INT, SHORT, Writer, function_of
 
 #: Rows of C that are kept in registers together.

@@ -16,13 +16,10 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
-from fastann_kernels.numba_backend.compiling import lean
+from fastann_kernels.numba_backend.compiling import cgutils, intrinsic, lean, types
 
 #: Rounds of a barrier spent looking before the thread offers its core to others.
 _PATIENCE = 4000

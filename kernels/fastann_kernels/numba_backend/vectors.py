@@ -8,9 +8,8 @@ from typing import Any
 
 import llvmlite.binding
 from llvmlite import ir
-from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic
+
+from fastann_kernels.numba_backend.compiling import cgutils, intrinsic, types
 
 INT = ir.IntType(64)
 SHORT = ir.IntType(32)
