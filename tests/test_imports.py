@@ -188,9 +188,13 @@ ONE_SIDED = {
     },
     "jax_backend": {
         "context": "what an instruction knows of its batch; Numba hands over buffers, see `calls`",
+        "eigen": "which library XLA multiplies with; Numba calls BLAS",
         "measuring": "deltas for the norms of gradients; Numba has them in its buffers",
+        "passes": "steps cut into calls that are compiled alike; Numba's loop takes any number",
         "placing": "brings rows to the device; Numba reads them where they are",
         "precisions": "what XLA is asked for at each product; in Numba a precision is the type of the buffers",
+        "records": "brings records from the device; Numba writes them where they are read",
+        "states": "brings tensors to the device and back; Numba trains the host's vectors",
     },
 }
 

@@ -11,7 +11,8 @@ import numpy as np
 
 from fastann.bench.cases import BATCH_SIZES, NETWORKS, case_of, check_networks, flops_per_sample
 from fastann.bench.isolated import call_isolated
-from fastann.bench.products import best_rates
+from fastann.bench.products import Products
+from fastann.bench.throughput import measure_case
 
 _REPEATS = 7
 _ADAM_BYTES = 28  # a parameter: w, m, v and the gradient read, w, m and v written, 4 bytes each
@@ -26,9 +27,9 @@ def measure_roofline(
 ) -> dict[str, Any]:
     """Return the machine's peaks, and for each network and batch size what a step needs and what bounds it.
 
-    The time of a step is compared with three floors: arithmetic at the best rate of a matrix product measured in the
-    same run, the bytes of the optimizer and of activations at the measured bandwidth, and what a step of a network
-    without work costs. The largest of the three is the bound. `mfu` is arithmetic over time times the peak.
+    The time of a step is compared with three floors: arithmetic at the best rate of a matrix product, measured in turns
+    with the steps, the bytes of the optimizer and of activations at the measured bandwidth, and what a step of a
+    network without work costs. The largest of the three is the bound. `mfu` is arithmetic over time times that rate.
 
     Args:
         networks, batch_sizes, backend: what to measure.
@@ -42,24 +43,30 @@ def measure_roofline(
     for network in networks:
         report(f"{network} on {backend}")
         steps = call_isolated(
-            "fastann.bench.throughput:sweep",
-            network=network, backend=backend, precision="float32", batch_sizes=list(batch_sizes), seconds=seconds,
-            repeats=3,
+            "fastann.bench.roofline:steps",
+            network=network, backend=backend, batch_sizes=list(batch_sizes), seconds=seconds,
         )  # fmt: skip
         entries += [_explained(network, entry, peaks) for entry in steps]
     return {"peaks": peaks, "entries": entries}
 
 
-def peaks(backend: str) -> dict[str, Any]:
-    """Return the best matrix product in GFLOP/s, the bandwidth in GB/s and the overhead of a step in microseconds;
-    the rates of products by library as well."""
-    rates = best_rates(backend)
-    return {
-        "gflops": max(rates.values()),
-        "gflops_by_library": rates,
-        "gbytes": _bandwidth(),
-        "overhead_us": _overhead(backend),
-    }
+def peaks(backend: str) -> dict[str, float]:
+    """Return the best matrix product in GFLOP/s, the bandwidth in GB/s and the overhead of a step in microseconds."""
+    products = Products(backend)
+    for _ in range(_REPEATS):
+        products.measure()
+    return {"gflops": max(products.rates().values()), "gbytes": _bandwidth(), "overhead_us": _overhead(backend)}
+
+
+def steps(network: str, backend: str, batch_sizes: Sequence[int], seconds: float) -> list[dict[str, Any]]:
+    """Return the speed of training at each batch size with the rates of products measured in turns with it."""
+    entries = []
+    for batch in batch_sizes:
+        products = Products(backend)
+        case = case_of(network, batch)
+        entry = measure_case(case, backend, "float32", seconds, _REPEATS, before=products.measure)
+        entries.append({**entry, "products_gflops": products.rates()})
+    return entries
 
 
 def _bandwidth() -> float:
@@ -95,10 +102,11 @@ def _explained(network: str, entry: dict[str, Any], peaks: dict[str, float]) -> 
     step_us = 1e6 / entry["steps_per_second"]["median"]
     parameters = sum(a * b + b for a, b in pairwise(widths))
     flops = flops_per_sample(widths) * batch
+    rate = max(entry["products_gflops"].values())
     # each activation is written and read forward, and read and its gradient written backward
     moved = _ADAM_BYTES * parameters + 4 * 4 * batch * sum(widths)
     floors = {
-        "arithmetic": flops / peaks["gflops"] / 1e3,
+        "arithmetic": flops / rate / 1e3,
         "bandwidth": moved / peaks["gbytes"] / 1e3,
         "overhead": peaks["overhead_us"],
     }
@@ -113,7 +121,8 @@ def _explained(network: str, entry: dict[str, Any], peaks: dict[str, float]) -> 
         "bytes": moved,
         "floors_us": floors,
         "bound": max(floors, key=lambda name: floors[name]),
-        "mfu": flops / peaks["gflops"] / 1e3 / step_us,
+        "products_gflops": entry["products_gflops"],
+        "mfu": flops / rate / 1e3 / step_us,
         "optimizer_us_at_bandwidth": _ADAM_BYTES * parameters / peaks["gbytes"] / 1e3,
         "arithmetic_by_layer": shares,
     }

@@ -57,9 +57,16 @@ def sweep(
     return entries
 
 
-def measure_case(case: Case, backend: str, precision: str, seconds: float, repeats: int) -> dict[str, Any]:
-    """Return the speed of training on one case, in this process."""
-    rates = spread([case.steps / took for took in _epochs(case, backend, precision, seconds, repeats)])
+def measure_case(
+    case: Case,
+    backend: str,
+    precision: str,
+    seconds: float,
+    repeats: int,
+    before: Callable[[], None] = lambda: None,
+) -> dict[str, Any]:
+    """Return the speed of training on one case, in this process; `before` is called ahead of each measurement."""
+    rates = spread([case.steps / took for took in _epochs(case, backend, precision, seconds, repeats, before)])
     samples = rates["median"] * case.batch_size
     return {
         "batch_size": case.batch_size,
@@ -82,7 +89,9 @@ def build(case: Case, backend: str, precision: str) -> Any:
     return model
 
 
-def _epochs(case: Case, backend: str, precision: str, seconds: float, repeats: int) -> list[float]:
+def _epochs(
+    case: Case, backend: str, precision: str, seconds: float, repeats: int, before: Callable[[], None]
+) -> list[float]:
     """Return seconds an epoch, once for each repeat, compilation left out."""
     model = build(case, backend, precision)
     x, y = case.data()
@@ -90,6 +99,7 @@ def _epochs(case: Case, backend: str, precision: str, seconds: float, repeats: i
     size = case.batch_size
 
     def run(epochs: int) -> float:
+        before()
         began = time.perf_counter()
         model.fit(x, y, batch_size=size, epochs=epochs, verbose=0)
         return (time.perf_counter() - began) / epochs

@@ -25,11 +25,11 @@ from fastann_kernels.backend import (
     storage_dtype,
 )
 from fastann_kernels.jax_backend import activations, interpreter, losses, metrics, operations, updates
+from fastann_kernels.jax_backend.eigen import EIGEN, eigen_wins
 from fastann_kernels.jax_backend.interpreter import Data, Outcome
 from fastann_kernels.jax_backend.many import evaluate_many, train_many
 from fastann_kernels.jax_backend.passes import first_steps, passes_of, visited_rows
 from fastann_kernels.jax_backend.placing import place
-from fastann_kernels.jax_backend.products import EIGEN, eigen_wins
 from fastann_kernels.jax_backend.records import (
     batch_sizes,
     empty_record,
@@ -266,15 +266,15 @@ class JaxExecutor:
         function: Callable[..., Any],
         static: tuple[str, ...] = (),
         donated: tuple[str, ...] = (),
-        eigen: bool = False,
+        by_eigen: bool = False,
     ) -> Callable[..., Any]:
-        """Jit `function` of this program; its arguments are given by name. `eigen` as in `products`."""
+        """Jit `function` of this program; its arguments are given by name. `by_eigen` as in `eigen`."""
 
         def traced(**arguments: Any) -> Any:
             self.traces[function.__name__] += 1
             return function(self.program, self.precision, **arguments)
 
-        options = EIGEN if eigen else None
+        options = EIGEN if by_eigen else None
         return jax.jit(traced, static_argnames=static, donate_argnames=donated, compiler_options=options)
 
     @contextmanager

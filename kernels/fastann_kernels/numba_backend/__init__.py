@@ -5,14 +5,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from fastann_kernels.backend import Done, EvaluateJob, TrainJob
-from fastann_kernels.machine import versions
+from fastann_kernels.machine import threads_allowed, versions
+from fastann_kernels.numba_backend import blas, machine_code
 from fastann_kernels.numba_backend.executor import NumbaExecutor
 from fastann_kernels.numba_backend.many import evaluate_many, train_many
+from fastann_kernels.numba_backend.team import single_threaded_blas
 from fastann_kernels.program import Program
 
 __all__ = ["NumbaBackend", "NumbaExecutor", "backend"]
@@ -40,12 +46,16 @@ class NumbaBackend:
         return evaluate_many(jobs)
 
     @staticmethod
+    def multiply(a: NDArray[np.float32], b: NDArray[np.float32], out: NDArray[np.float32]) -> None:
+        """out <- a b for C-contiguous matrices, by the BLAS in use, in the threads of a training."""
+        with single_threaded_blas():
+            blas.multiply(a, b, out, threads_allowed(os.environ))
+
+    @staticmethod
     def describe() -> dict[str, Any]:
         """Return versions, the BLAS in use with its threads, and where compiled kernels are kept."""
         import llvmlite.binding
         from threadpoolctl import threadpool_info
-
-        from fastann_kernels.numba_backend import blas, machine_code
 
         blas.bind()
         pools = [p for p in threadpool_info() if p["user_api"] == "blas"]

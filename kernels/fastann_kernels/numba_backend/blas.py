@@ -11,11 +11,14 @@ from __future__ import annotations
 import ctypes
 import importlib.metadata
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import llvmlite.binding
+import numpy as np
 from llvmlite import ir
+from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
 from fastann_kernels.numba_backend.compiling import cgutils, intrinsic, types
@@ -95,6 +98,29 @@ def _mkl() -> dict[str, int] | None:
             }
             return {routine: address for routine, address in addresses.items() if address is not None}
     return None
+
+
+def multiply(a: NDArray[np.float32], b: NDArray[np.float32], out: NDArray[np.float32], threads: int) -> None:
+    """out <- a b for C-contiguous matrices, by the routine bound here, each thread with its share of the rows of a."""
+    bind()
+    address = llvmlite.binding.address_of_symbol(SYMBOLS["float32"])
+    routine = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 13)(address)
+    letter, one, zero = ctypes.c_char(b"N"), ctypes.c_float(1.0), ctypes.c_float(0.0)
+    inner, columns = (ctypes.c_int32(length) for length in b.shape)
+
+    def share(member: int) -> None:
+        part = slice(len(a) * member // threads, len(a) * (member + 1) // threads)
+        rows = ctypes.c_int32(part.stop - part.start)
+        n, m, k = map(ctypes.addressof, (columns, rows, inner))
+        kind = ctypes.addressof(letter)
+        # Fortran's order: out^T <- b^T a^T
+        routine(
+            kind, kind, n, m, k, ctypes.addressof(one), b.ctypes.data, n, a[part].ctypes.data, k,
+            ctypes.addressof(zero), out[part].ctypes.data, n,
+        )  # fmt: skip
+
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(share, range(threads)))
 
 
 @intrinsic
