@@ -305,9 +305,12 @@ class NumbaExecutor:
         return squares
 
     def _members(self, batch: int) -> int:
-        """Return how many threads share a batch: more than one only where the work outweighs waiting for each other."""
+        """Return how many threads share a batch: more than one only where the work outweighs waiting for each other.
+
+        They may be more than rows: large gradients and the optimizer's step are shared as well.
+        """
         work = 6.0 * batch * self.program.multiplications
-        return max(1, min(self._threads, batch, int(work / _WORK_PER_THREAD)))
+        return max(1, min(self._threads, int(work / _WORK_PER_THREAD)))
 
     def _members_forward(self, batch: int, rows: int) -> int:
         """Return how many threads share a batch of a call that runs so many rows forward and no more.
