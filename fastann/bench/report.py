@@ -177,7 +177,7 @@ def _roofline(record: dict[str, Any]) -> Section:
         "Roofline",
         f"Peaks measured in the same run: {peaks['gflops']:.0f} GFLOP/s of a matrix product, {peaks['gbytes']:.1f} "
         f"GB/s, {peaks['overhead_us']:.2f} us for a step without work. Floors in microseconds; MFU is the share of the "
-        "peak.",
+        "rate of products made in turns with the steps.",
         _about(record),
         ("network", "batch", "step, us", "arithmetic", "bandwidth", "overhead", "bound by", "MFU"),
         rows,

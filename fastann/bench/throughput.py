@@ -99,14 +99,17 @@ def _epochs(
     size = case.batch_size
 
     def run(epochs: int) -> float:
-        before()
         began = time.perf_counter()
         model.fit(x, y, batch_size=size, epochs=epochs, verbose=0)
         return (time.perf_counter() - began) / epochs
 
+    def measured(epochs: int) -> float:
+        before()
+        return run(epochs)
+
     run(1)
-    first = run(1)
+    first = measured(1)
     epochs = max(1, round(seconds / first))
     if first > 4 * seconds:
-        return [first, *(run(1) for _ in range(min(repeats, 3) - 1))]
-    return [run(epochs) for _ in range(repeats)]
+        return [first, *(measured(1) for _ in range(min(repeats, 3) - 1))]
+    return [measured(epochs) for _ in range(repeats)]

@@ -187,6 +187,7 @@ class NumbaExecutor:
         self.dtype = storage_dtype(precision)
         self.plan = make_plan(program)
         self._separable = separable(program)
+        self._only_dense = _only_dense(program)
         self.rows_at_once = _rows_at_once(program)
         self._local = threading.local()
         self._tables = (*self.plan.tables, addresses(program, self.dtype))
@@ -307,10 +308,12 @@ class NumbaExecutor:
     def _members(self, batch: int) -> int:
         """Return how many threads share a batch: more than one only where the work outweighs waiting for each other.
 
-        They may be more than rows: large gradients and the optimizer's step are shared as well.
+        They may be more than rows where all gradients can be shared otherwise; elsewhere a member without rows would
+        have gradients of its own, all zero, to be added up.
         """
         work = 6.0 * batch * self.program.multiplications
-        return max(1, min(self._threads, int(work / _WORK_PER_THREAD)))
+        most = self._threads if self._only_dense else min(self._threads, batch)
+        return max(1, min(most, int(work / _WORK_PER_THREAD)))
 
     def _members_forward(self, batch: int, rows: int) -> int:
         """Return how many threads share a batch of a call that runs so many rows forward and no more.
@@ -415,11 +418,15 @@ class NumbaExecutor:
         return space
 
 
+def _only_dense(program: Program) -> bool:
+    """Return whether all parameters are those of dense layers."""
+    return all(i.op == "dense" for i in program.instructions if i.params)
+
+
 def _rows_at_once(program: Program) -> int:
     """Return how many rows a member takes through forward and backward pass at once: all where rows interact, or where
     gradients are not of the kind that is added up part by part."""
-    others = any(i.params and i.op != "dense" for i in program.instructions)
-    return _NO_PARTS if others or interacting(program) else _ROWS_AT_ONCE
+    return _ROWS_AT_ONCE if _only_dense(program) and not interacting(program) else _NO_PARTS
 
 
 def _over_members(shares: NDArray[np.float64]) -> NDArray[np.float64]:
