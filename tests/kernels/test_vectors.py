@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -12,23 +13,41 @@ if "numba" not in available_backends():
     pytest.skip("numba is not installed", allow_module_level=True)
 
 import numba
+from fastann_kernels.numba_backend import panels, products, vectors
 from fastann_kernels.numba_backend.products import small_gemm
 from fastann_kernels.numba_backend.vectors import column_sums, gather_rows
 
 SIZES = [
     (1, 1, 1), (3, 5, 7), (7, 16, 30), (8, 17, 2), (13, 33, 9), (15, 40, 1), (16, 64, 3), (2, 100, 31), (17, 50, 300),
-    (40, 31, 128), (25, 65, 129), (3, 4, 0),
+    (40, 31, 128), (25, 65, 129), (3, 4, 0), (205, 70, 5), (7, 90, 700), (198, 67, 263),
 ]  # fmt: skip
 
 
-@numba.njit
-def multiply(rows, columns, inner, a, a_row, a_column, b, bias, c, add):  # type: ignore[no-untyped-def]
-    small_gemm(rows, columns, inner, a, a_row, a_column, b, columns, 1, bias, c, columns, add)
+class Products:
+    """The product of a vector width, in jitted functions that are compiled when they are first called."""
+
+    def __init__(self) -> None:
+        @numba.njit
+        def multiply(rows, columns, inner, a, a_row, a_column, b, bias, c, add):  # type: ignore[no-untyped-def]
+            small_gemm(rows, columns, inner, a, a_row, a_column, b, columns, 1, bias, c, columns, add)
+
+        @numba.njit
+        def multiply_turned(rows, columns, inner, a, b, c, add):  # type: ignore[no-untyped-def]
+            small_gemm(rows, columns, inner, a, inner, 1, b, 1, inner, b[:0], c, columns, add)
+
+        self.multiply, self.multiply_turned = multiply, multiply_turned
 
 
-@numba.njit
-def multiply_turned(rows, columns, inner, a, b, c, add):  # type: ignore[no-untyped-def]
-    small_gemm(rows, columns, inner, a, inner, 1, b, 1, inner, b[:0], c, columns, add)
+@pytest.fixture(scope="module", params=[16, 32, 64])
+def product(request: pytest.FixtureRequest) -> Iterator[Products]:
+    """Products as they are written for vectors of so many bytes; every processor can run each."""
+    rows = (8, 4, 2, 1) if request.param == 64 else (6, 4, 2, 1)
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (vectors, panels):
+            patch.setattr(module, "VECTOR_BYTES", request.param)
+        patch.setattr(products, "_ROWS", rows)
+        patch.setattr(products, "_A_COLUMNS", 64)
+        yield Products()
 
 
 @numba.njit
@@ -47,7 +66,7 @@ def tolerance(dtype: str) -> float:
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("size", SIZES, ids=str)
-def test_small_products(size: tuple[int, int, int], dtype: str) -> None:
+def test_small_products(size: tuple[int, int, int], dtype: str, product: Products) -> None:
     rows, columns, inner = size
     rng = np.random.default_rng(0)
     a, b, c, bias = (
@@ -56,40 +75,40 @@ def test_small_products(size: tuple[int, int, int], dtype: str) -> None:
     close: Any = {"rtol": tolerance(dtype), "atol": tolerance(dtype) * max(1, inner)}
 
     out = np.full((rows + 1, columns), 7, dtype)
-    multiply(rows, columns, inner, a.ravel(), inner, 1, b.ravel(), bias, out.ravel(), False)
+    product.multiply(rows, columns, inner, a.ravel(), inner, 1, b.ravel(), bias, out.ravel(), False)
     np.testing.assert_allclose(out[:rows], a.astype(float) @ b + bias, **close)
     assert (out[rows] == 7).all(), "a row behind the result was written"
 
     out = c.copy()
     transposed = np.ascontiguousarray(a.T)
-    multiply(rows, columns, inner, transposed.ravel(), 1, rows, b.ravel(), bias[:0], out.ravel(), True)
+    product.multiply(rows, columns, inner, transposed.ravel(), 1, rows, b.ravel(), bias[:0], out.ravel(), True)
     np.testing.assert_allclose(out, c + a.astype(float) @ b, **close)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("size", SIZES, ids=str)
-def test_products_with_a_matrix_that_lies_transposed(size: tuple[int, int, int], dtype: str) -> None:
+def test_products_with_a_matrix_that_lies_transposed(size: tuple[int, int, int], dtype: str, product: Products) -> None:
     rows, columns, inner = size
     rng = np.random.default_rng(0)
     a, b, c = (rng.normal(size=s).astype(dtype) for s in ((rows, inner), (columns, inner), (rows, columns)))
     close: Any = {"rtol": tolerance(dtype), "atol": tolerance(dtype) * max(1, inner)}
 
     out = np.full((rows + 1, columns), 7, dtype)
-    multiply_turned(rows, columns, inner, a.ravel(), b.ravel(), out.ravel(), False)
+    product.multiply_turned(rows, columns, inner, a.ravel(), b.ravel(), out.ravel(), False)
     np.testing.assert_allclose(out[:rows], a.astype(float) @ b.T, **close)
     assert (out[rows] == 7).all(), "a row behind the result was written"
 
     out = c.copy()
-    multiply_turned(rows, columns, inner, a.ravel(), b.ravel(), out.ravel(), True)
+    product.multiply_turned(rows, columns, inner, a.ravel(), b.ravel(), out.ravel(), True)
     np.testing.assert_allclose(out, c + a.astype(float) @ b.T, **close)
 
 
-def test_a_product_overwrites_nan_and_passes_it_on() -> None:
+def test_a_product_overwrites_nan_and_passes_it_on(product: Products) -> None:
     a, b, out = np.ones(4), np.ones(2), np.full(2, np.nan)
-    multiply(2, 1, 2, a, 2, 1, b, b[:0], out, False)
+    product.multiply(2, 1, 2, a, 2, 1, b, b[:0], out, False)
     np.testing.assert_array_equal(out, [2, 2])
     a[0] = np.nan
-    multiply(2, 1, 2, a, 2, 1, b, b[:0], out, False)
+    product.multiply(2, 1, 2, a, 2, 1, b, b[:0], out, False)
     np.testing.assert_array_equal(out, [np.nan, 2])
 
 

@@ -19,6 +19,7 @@ from fastann_kernels.numba_backend.direct import DirectCall, loop
 from fastann_kernels.numba_backend.operations import CORE, addresses, known
 from fastann_kernels.numba_backend.plan import L_POSITIONS, L_WIDTH, N_WEIGHT, make_plan
 from fastann_kernels.numba_backend.team import single_threaded_blas, team
+from fastann_kernels.numba_backend.vectors import VECTOR_BYTES
 from fastann_kernels.per_example import interacting, separable
 from fastann_kernels.program import Program
 
@@ -33,8 +34,12 @@ _WORK_PER_THREAD = 1.5e6
 #: one core, half of which are saved; setting up the call, waking and meeting take most of a millisecond.
 _WORK_TO_WAKE = 2e8
 
-#: Multiplications of a member up to which the kernel for small matrices beats the library (measured in trainings).
-_SMALL_PRODUCT = {"scipy": 1 << 26, "mkl": 1 << 18}
+#: Multiplications of a product up to which ours beats the library, by library and bytes of the processor's vectors
+#: (measured in trainings on Intel with AVX-512, and on AMD with AVX2).
+_SMALL_PRODUCT = {("scipy", 64): 1 << 26, ("mkl", 64): 1 << 18, ("scipy", 32): 1 << 29, ("mkl", 32): 1 << 26}
+
+#: The same where it has not been measured.
+_UNKNOWN_VECTORS = 1 << 18
 
 #: Rows of a larger batch that a member works on at once: buffers are as small as they can be without loss (measured).
 _ROWS_AT_ONCE, _NO_PARTS = 1024, 1 << 40
@@ -180,7 +185,7 @@ class NumbaExecutor:
 
     def __init__(self, program: Program, precision: str = "float32") -> None:
         _check(program, precision)
-        self._small = _SMALL_PRODUCT[blas.bind()]
+        self._small = _SMALL_PRODUCT.get((blas.bind(), VECTOR_BYTES), _UNKNOWN_VECTORS)
         self.program = program
         self.precision = precision
         self.few = min(_FEW_ROWS, _FEW_MULTIPLICATIONS // max(1, program.multiplications))

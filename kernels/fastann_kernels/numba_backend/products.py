@@ -1,10 +1,10 @@
-"""Products of matrices in vector instructions: what a step of training asks for, up to a few hundred rows.
+"""Products of matrices in vector instructions: what a step of training asks for.
 
 A BLAS packs its operands and dispatches by size, which costs more than the product where matrices fit into the inner
-caches, and OpenBLAS is at half of its speed up to some hundred rows. Here a block of up to 8 rows and two vectors of
-columns of C stays in registers while k runs over a slab of the inner axis: each vector of B is loaded once for 8 rows,
-each element of A is broadcast to two vectors. B is copied into a panel of these columns first if it is read more than
-once: its rows, often a power of two apart, would push one another out of the first cache.
+caches, and OpenBLAS is at half of its speed up to some hundred rows. Here a block of some rows and two vectors of
+columns of C stays in registers while k runs over a slab of the inner axis: each vector of B is loaded once for all
+rows, each element of A is broadcast to two vectors. Factors that are read more than once are copied into panels first,
+see `panels`. (Goto and van de Geijn 2008, "Anatomy of high-performance matrix multiplication".)
 """
 
 from __future__ import annotations
@@ -14,121 +14,92 @@ from typing import Any
 from llvmlite import ir
 
 from fastann_kernels.numba_backend.compiling import cgutils, intrinsic, types
-from fastann_kernels.numba_backend.vectors import BIT, INT, SHORT, Writer, function_of
+from fastann_kernels.numba_backend.panels import Panels
+from fastann_kernels.numba_backend.vectors import BIT, INT, REGISTERS, function_of
 
-#: Rows of C that are kept in registers together.
-_ROWS = (8, 4, 2, 1)
-#: Length of a panel.
-_DEPTH = 128
-#: Rows of C from which a panel is worth while.
-_PANEL_ROWS = 16
+#: Rows of C that are kept in registers together: as many as leave some for two vectors of B and an element of A.
+_ROWS = (8, 4, 2, 1) if REGISTERS >= 32 else (6, 4, 2, 1)
+#: Rows of C from which a panel of B is worth while, and columns from which those of A are (measured).
+_B_ROWS, _A_COLUMNS = 16, 512
 
 
-class _Product(Writer):
+class _Product(Panels):
     """C <- bias + A B (+ C); the arguments are those of `small_gemm`, bias behind c_row and null where it is absent."""
 
     def __init__(self, function: Any, number: Any) -> None:
-        super().__init__(function, number)
+        super().__init__(function, number, _ROWS[0])
         (self.rows, self.columns, self.inner, self.a, self.a_row, self.a_column, self.b, self.b_row, self.b_column,
          self.c, self.c_row, self.bias, self.add) = function.args  # fmt: skip
-        self.panel = self.builder.alloca(number, _DEPTH * 2 * self.lanes)
-        self.panel.align = 64
 
     def write(self) -> None:
-        """Write the loop over slabs of the inner axis."""
-        builder, depth = self.builder, self.constant(_DEPTH)
-        one = self.constant(1)
-        slabs = builder.sdiv(builder.add(self.inner, self.constant(_DEPTH - 1)), depth)
-        slabs = builder.select(builder.icmp_signed(">", slabs, one), slabs, one)
-        end = builder.mul(slabs, depth)
-        with cgutils.for_range_slice(builder, self.constant(0), end, depth, INT) as (top, _):
-            self._slab(top)
+        """Write the loops over slabs of the inner axis, blocks of rows, and two vectors of columns at a time."""
+        builder, zero = self.builder, self.constant(0)
+        slabs = builder.select(builder.icmp_signed(">", self.inner, zero), self.inner, self.constant(1))
+        with cgutils.for_range_slice(builder, zero, slabs, self.constant(self.depth), INT) as (top, _):
+            self.top, self.count = top, self._at_most(self.depth, builder.sub(self.inner, top))
+            self.first_slab = builder.icmp_signed("==", top, zero)
+            self.adding = builder.or_(self.add, builder.not_(self.first_slab))
+            with cgutils.for_range_slice(builder, zero, self.rows, self.constant(self.block), INT) as (begin, _):
+                self._rows(begin)
         builder.ret_void()
 
-    def _slab(self, top: Any) -> None:
-        """Write what a slab that begins at `top` adds to C: two vectors of columns at a time, the last ones masked."""
-        builder, lanes = self.builder, self.constant(self.lanes)
-        left = builder.sub(self.inner, top)
-        self.depth = builder.select(builder.icmp_signed("<", left, self.constant(_DEPTH)), left, self.constant(_DEPTH))
-        self.top, self.first_slab = top, builder.icmp_signed("==", top, self.constant(0))
-        self.adding = builder.or_(self.add, builder.not_(self.first_slab))
-        step = self.constant(2 * self.lanes)
+    def _rows(self, begin: Any) -> None:
+        """Write what a slab adds to a block of rows."""
+        builder = self.builder
+        self.begin, self.height_left = begin, self._at_most(self.block, builder.sub(self.rows, begin))
+        row, column = builder.mul(begin, self.a_row), builder.mul(self.top, self.a_column)
+        self.a_first = builder.gep(self.a, [builder.add(row, column)])
+        self.a_packed = builder.icmp_signed(">", self.columns, self.constant(_A_COLUMNS))
+        with builder.if_then(self.a_packed):
+            upright = builder.icmp_signed("==", self.a_row, self.constant(1))
+            with builder.if_else(upright) as (in_columns, in_rows):
+                with in_columns:
+                    self.fill_a(self.a_first, self.a_column, self.count, self.height_left)
+                with in_rows:
+                    self.fill_a_turned(self.a_first, self.a_row, self.count, self.height_left)
+        self.row_step = builder.select(self.a_packed, self.constant(1), self.a_row)
+        self.column_step = builder.select(self.a_packed, self.constant(self.height), self.a_column)
+        step, lanes = self.constant(self.width), self.constant(self.lanes)
         with cgutils.for_range_slice(builder, self.constant(0), self.columns, step, INT) as (first, _):
             left = builder.sub(self.columns, first)
             with builder.if_else(builder.icmp_signed(">", left, lanes)) as (wide, narrow):
                 with wide:
-                    self._columns(first, [self.full, self.mask(builder.sub(left, lanes))])
+                    self._columns(first, left, [self.full, self.mask(builder.sub(left, lanes))])
                 with narrow:
-                    self._columns(first, [self.mask(left)])
+                    self._columns(first, left, [self.mask(left)])
 
-    def _columns(self, first: Any, masks: list[Any]) -> None:
-        """Write the product with one or two vectors of columns of B."""
+    def _columns(self, first: Any, left: Any, masks: list[Any]) -> None:
+        """Write the product with one or two vectors of columns of B, of which `left` columns are left."""
         builder = self.builder
+        self.whole = builder.icmp_signed(">=", left, self.constant(len(masks) * self.lanes))
         turned = builder.icmp_signed("!=", self.b_column, self.constant(1))
         reread = builder.and_(
-            builder.icmp_signed(">", self.rows, self.constant(_PANEL_ROWS)),
-            builder.icmp_signed(">", self.b_row, self.constant(2 * self.lanes)),
+            builder.icmp_signed(">", self.height_left, self.constant(_B_ROWS)),
+            builder.icmp_signed(">", self.b_row, self.constant(self.width)),
         )
+        # a mask in the loop over k would be made anew at each turn where the processor has no registers for masks
+        copied = builder.or_(reread, builder.not_(self.whole))
+        row, column = builder.mul(self.top, self.b_row), builder.mul(first, self.b_column)
+        source = builder.gep(self.b, [builder.add(row, column)])
         with builder.if_then(turned):
-            for v in range(len(masks)):
-                self._fill_turned(first, v)
-        with builder.if_then(builder.and_(reread, builder.not_(turned))):
-            self._fill(first, masks)
-        packed = builder.or_(turned, reread)
-        place = builder.add(builder.mul(self.top, self.b_row), first)
-        self.panel_start = builder.select(packed, self.panel, builder.gep(self.b, [place]))
-        self.panel_row = builder.select(packed, self.constant(2 * self.lanes), self.b_row)
+            self.fill_b_turned(source, self.b_column, self.count, left, len(masks))
+        with builder.if_then(builder.and_(copied, builder.not_(turned))):
+            with builder.if_else(self.whole) as (whole, masked):
+                with whole:
+                    self.fill_b(source, self.b_row, self.count, [self.full] * len(masks))
+                with masked:
+                    self.fill_b(source, self.b_row, self.count, masks)
+        packed = builder.or_(turned, copied)
+        self.b_start = builder.select(packed, self.b_panel, source)
+        self.b_step = builder.select(packed, self.constant(self.width), self.b_row)
         self._all_rows(first, masks)
 
-    def _fill(self, first: Any, masks: list[Any]) -> None:
-        """Write the loop that copies columns of B to the panel."""
-        builder = self.builder
-        with cgutils.for_range_slice(builder, self.constant(0), self.depth, self.constant(1), INT) as (k, _):
-            source = builder.add(builder.mul(builder.add(self.top, k), self.b_row), first)
-            target = builder.mul(k, self.constant(2 * self.lanes))
-            for v, mask in enumerate(masks):
-                column = self.constant(v * self.lanes)
-                value = self.load(self.b, builder.add(source, column), mask)
-                self.store(value, self.panel, builder.add(target, column), self.full)
-
-    def _fill_turned(self, first: Any, v: int) -> None:
-        """Write the loop that copies a vector of columns of B, each of which lies in one piece, to the panel."""
-        builder, lanes = self.builder, self.lanes
-        first = builder.add(first, self.constant(v * lanes))
-        with cgutils.for_range_slice(builder, self.constant(0), self.depth, self.constant(lanes), INT) as (k, _):
-            present = self.mask(builder.sub(self.depth, k))
-            vectors = []
-            for j in range(lanes):
-                column = builder.add(first, self.constant(j))
-                mask = builder.select(builder.icmp_signed("<", column, self.columns), present, self.none)
-                place = builder.add(builder.mul(column, self.b_column), builder.add(self.top, k))
-                vectors.append(self.load(self.b, place, mask))
-            for i, vector in enumerate(self._turn(vectors)):
-                row = builder.mul(builder.add(k, self.constant(i)), self.constant(2 * lanes))
-                self.store(vector, self.panel, builder.add(row, self.constant(v * lanes)), self.full)
-
-    def _turn(self, vectors: list[Any]) -> list[Any]:
-        """Return the columns of a square of vectors: blocks off the diagonal change places, ever larger ones."""
-        distance = 1
-        while distance < self.lanes:
-            for i in (i for i in range(self.lanes) if not i & distance):
-                a, b = vectors[i], vectors[i | distance]
-                lower = [j if not j & distance else self.lanes + (j ^ distance) for j in range(self.lanes)]
-                upper = [j ^ distance if not j & distance else self.lanes + j for j in range(self.lanes)]
-                vectors[i], vectors[i | distance] = (self._shuffled(a, b, chosen) for chosen in (lower, upper))
-            distance *= 2
-        return vectors
-
-    def _shuffled(self, a: Any, b: Any, chosen: list[int]) -> Any:
-        """Return the chosen elements of two vectors, those of b numbered after those of a."""
-        return self.builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(SHORT, self.lanes), chosen))
-
     def _all_rows(self, first: Any, masks: list[Any]) -> None:
-        """Write the loops over rows, in blocks of 8, then what is left in blocks of 4, 2 and 1."""
+        """Write the loops over rows, in blocks of most registers, then what is left in smaller ones."""
         builder, done = self.builder, self.constant(0)
         for height in _ROWS:
             size = self.constant(height)
-            blocks = builder.sdiv(builder.sub(self.rows, done), size)
+            blocks = builder.sdiv(builder.sub(self.height_left, done), size)
             end = builder.add(done, builder.mul(blocks, size))
             with cgutils.for_range_slice(builder, done, end, size, INT) as (row, _):
                 self._block(row, height, first, masks)
@@ -139,21 +110,23 @@ class _Product(Writer):
         builder = self.builder
         offsets = [self.constant(v * self.lanes) for v in range(len(masks))]
         starts = [builder.add(first, offset) for offset in offsets]
-        places = [builder.add(row, self.constant(r)) for r in range(height)]
-        top = builder.mul(self.top, self.a_column)
-        a_rows = [builder.gep(self.a, [builder.add(builder.mul(place, self.a_row), top)]) for place in places]
-        initial = [self._biases(start, mask) for start, mask in zip(starts, masks, strict=True)]
+        direct = builder.gep(self.a_first, [builder.mul(row, self.a_row)])
+        start = builder.select(self.a_packed, builder.gep(self.a_panels, [self.place_in_a(row)]), direct)
+        a_rows = [builder.gep(start, [builder.mul(self.constant(r), self.row_step)]) for r in range(height)]
+        above = builder.add(self.begin, row)
+        c_rows = [builder.mul(builder.add(above, self.constant(r)), self.c_row) for r in range(height)]
+        places = [builder.add(c_row, place) for c_row in c_rows for place in starts]
+        for place in places:  # which are wanted after the loop
+            self.prefetch(self.c, place)
+        initial = [self._biases(place, mask) for place, mask in zip(starts, masks, strict=True)]
         before = builder.block
         loop, after = builder.append_basic_block("k"), builder.append_basic_block("k_end")
-        builder.cbranch(builder.icmp_signed(">", self.depth, self.constant(0)), loop, after)
+        builder.cbranch(builder.icmp_signed(">", self.count, self.constant(0)), loop, after)
         builder.position_at_end(loop)
         k = self._phi(INT, (self.constant(0), before))
         sums = [self._phi(self.vector, (value, before)) for _ in range(height) for value in initial]
-        b_row, a_column = builder.mul(k, self.panel_row), builder.mul(k, self.a_column)
-        vectors = [
-            self.load(self.panel_start, builder.add(b_row, offset), mask)
-            for offset, mask in zip(offsets, masks, strict=True)
-        ]
+        b_row, a_column = builder.mul(k, self.b_step), builder.mul(k, self.column_step)
+        vectors = [self.load(self.b_start, builder.add(b_row, offset), self.full) for offset in offsets]
         grown: list[Any] = []
         for r in range(height):
             factor = self.splat(builder.load(builder.gep(a_rows[r], [a_column])), self.vector)
@@ -161,27 +134,28 @@ class _Product(Writer):
         following = builder.add(k, self.constant(1))
         for phi, value in zip([k, *sums], [following, *grown], strict=True):
             phi.add_incoming(value, loop)
-        builder.cbranch(builder.icmp_signed("<", following, self.depth), loop, after)
+        builder.cbranch(builder.icmp_signed("<", following, self.count), loop, after)
         builder.position_at_end(after)
         results = [
             self._phi(self.vector, (initial[i % len(masks)], before), (value, loop)) for i, value in enumerate(grown)
         ]
-        with builder.if_else(self.adding) as (adding, replacing):
-            with adding:
-                self._write_block(places, starts, masks, results, add=True)
-            with replacing:
-                self._write_block(places, starts, masks, results, add=False)
+        with builder.if_else(self.whole) as (whole, masked):
+            with whole:
+                self._write_block(places, [self.full] * len(places), results)
+            with masked:
+                self._write_block(places, masks * height, results)
 
-    def _write_block(
-        self, places: list[Any], starts: list[Any], masks: list[Any], results: list[Any], *, add: bool
-    ) -> None:
+    def _write_block(self, places: list[Any], masks: list[Any], results: list[Any]) -> None:
         """Write sums to C. Old values are read only to be added to: reading right behind a masked store stalls."""
         builder = self.builder
-        for i, result in enumerate(results):
-            r, v = divmod(i, len(masks))
-            place = builder.add(builder.mul(places[r], self.c_row), starts[v])
-            value = builder.fadd(result, self.load(self.c, place, masks[v])) if add else result
-            self.store(value, self.c, place, masks[v])
+        with builder.if_else(self.adding) as (adding, replacing):
+            with adding:
+                olds = [self.load(self.c, place, mask) for place, mask in zip(places, masks, strict=True)]
+                for place, mask, old, result in zip(places, masks, olds, results, strict=True):
+                    self.store(builder.fadd(result, old), self.c, place, mask)
+            with replacing:
+                for place, mask, result in zip(places, masks, results, strict=True):
+                    self.store(result, self.c, place, mask)
 
     def _phi(self, kind: Any, *incoming: tuple[Any, Any]) -> Any:
         phi = self.builder.phi(kind)
@@ -194,6 +168,10 @@ class _Product(Writer):
         builder = self.builder
         given = builder.icmp_unsigned("!=", builder.ptrtoint(self.bias, INT), self.constant(0))
         return self.load(self.bias, start, builder.select(builder.and_(given, self.first_slab), mask, self.none))
+
+    def _at_most(self, limit: int, value: Any) -> Any:
+        bound = self.constant(limit)
+        return self.builder.select(self.builder.icmp_signed("<", value, bound), value, bound)
 
 
 def _product(module: Any, number: Any) -> Any:

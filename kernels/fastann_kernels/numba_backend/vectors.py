@@ -26,6 +26,9 @@ def _vector_bytes() -> int:
 
 VECTOR_BYTES = _vector_bytes()
 
+#: Registers for vectors: 16 in x86 before AVX-512, 32 there and in ARM's NEON.
+REGISTERS = 16 if VECTOR_BYTES < 64 and llvmlite.binding.get_process_triple().startswith(("x86", "i")) else 32
+
 
 class Writer:
     """Writes the body of an LLVM function with vectors of `lanes` numbers."""
@@ -67,6 +70,14 @@ class Writer:
         kind = ir.FunctionType(ir.VoidType(), [self.vector, self.vector.as_pointer(), SHORT, self.mask_type])
         store = cgutils.get_or_insert_function(self.module, kind, f"llvm.masked.store.{self._suffix}.p0")
         self.builder.call(store, [value, self._place(start, offset), self._alignment, mask])
+
+    def prefetch(self, start: Any, offset: Any) -> None:
+        """Have the cache line of start[offset] fetched; it need not exist."""
+        byte = ir.IntType(8).as_pointer()
+        kind = ir.FunctionType(ir.VoidType(), [byte, SHORT, SHORT, SHORT])
+        fetch = cgutils.get_or_insert_function(self.module, kind, "llvm.prefetch.p0")
+        address = self.builder.bitcast(self.builder.gep(start, [offset]), byte)
+        self.builder.call(fetch, [address, *(ir.Constant(SHORT, n) for n in (0, 3, 1))])
 
     def fma(self, a: Any, b: Any, c: Any) -> Any:
         """Return a b + c."""
@@ -131,16 +142,12 @@ class _Gather(Writer):
         step = self.constant(self.lanes)
         whole = builder.mul(builder.sdiv(width, step), step)
         rest = self.mask(builder.sub(width, whole))
-        kind = ir.FunctionType(ir.VoidType(), [ir.IntType(8).as_pointer(), SHORT, SHORT, SHORT])
-        prefetch = cgutils.get_or_insert_function(self.module, kind, "llvm.prefetch.p0")
         with cgutils.for_range_slice(builder, self.constant(0), rows, self.constant(1), INT) as (row, _):
             later = builder.add(row, self.constant(self._AHEAD))
             later = builder.select(builder.icmp_signed("<", later, rows), later, last)
             for line in range(2):
                 ahead = builder.mul(builder.load(builder.gep(order, [later])), columns)
-                place = builder.gep(x, [builder.add(ahead, self.constant(line * 64 // self.size))])
-                address = builder.bitcast(place, ir.IntType(8).as_pointer())
-                builder.call(prefetch, [address, *(ir.Constant(SHORT, n) for n in (0, 3, 1))])
+                self.prefetch(x, builder.add(ahead, self.constant(line * 64 // self.size)))
             source = builder.mul(builder.load(builder.gep(order, [row])), columns)
             target = builder.mul(row, width)
             with cgutils.for_range_slice(builder, self.constant(0), whole, step, INT) as (first, _):
