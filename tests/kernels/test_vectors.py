@@ -125,7 +125,7 @@ def test_sums_of_columns(rows: int, columns: int, dtype: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize(("width", "columns"), [(1, 1), (16, 16), (30, 30), (5, 9), (33, 40)])
+@pytest.mark.parametrize(("width", "columns"), [(1, 1), (16, 16), (30, 30), (5, 9), (8, 8), (33, 40), (784, 784)])
 def test_gathered_rows(width: int, columns: int, dtype: str) -> None:
     x = np.random.default_rng(0).normal(size=(11, columns)).astype(dtype)
     order = np.array([10, 0, 3, 3, 7], np.int64)

@@ -35,23 +35,35 @@ def needs_input(code: int, alpha: float) -> bool:
 
 
 @inlined
-def _relu(z, alpha):
-    return z if z > like(z, 0) else alpha * z
+def _bent(v, positive, alpha):
+    """Return v, or alpha v where it is not positive; NaN stays.
+
+    Were it chosen between the two, LLVM would store what changes and leave the rest, which takes several times as long.
+    """
+    return (v if positive else like(v, 0)) + alpha * (like(v, 0) if positive else v)
 
 
 @inlined
-def _relu_slope(y, alpha):
-    return like(y, 1) if y > like(y, 0) else alpha
+def _relu(z, alpha):
+    return _bent(z, z > like(z, 0), alpha)
+
+
+@lean
+def _relu_scale(y, alpha, delta):
+    for i in range(y.size):
+        delta[i] = _bent(delta[i], y[i] > like(y, 0), alpha)
 
 
 @inlined
 def _elu(z, alpha):
-    return z if z > like(z, 0) else alpha * (exp(z) - like(z, 1))
+    zero, positive = like(z, 0), z > like(z, 0)
+    return (z if positive else zero) + alpha * (exp(zero if positive else z) - like(z, 1))
 
 
-@inlined
-def _elu_slope(y, alpha):
-    return like(y, 1) if y > like(y, 0) else y + alpha
+@lean
+def _elu_scale(y, alpha, delta):
+    for i in range(y.size):
+        delta[i] = _bent(delta[i], y[i] > like(y, 0), y[i] + alpha)
 
 
 @inlined
@@ -205,8 +217,8 @@ def _scale(slope: Callable[..., Any]) -> Callable[..., Any]:
     return loop
 
 
-_relu_map, _relu_scale = _map(_relu), _scale(_relu_slope)
-_elu_map, _elu_scale, _elu_scale_of_input = _map(_elu), _scale(_elu_slope), _scale(_elu_slope_of_input)
+_relu_map = _map(_relu)
+_elu_map, _elu_scale_of_input = _map(_elu), _scale(_elu_slope_of_input)
 _selu_map, _selu_scale = _map(_selu), _scale(_selu_slope)
 _gelu_map, _gelu_scale = _map(_gelu), _scale(_gelu_slope)
 _gelu_tanh_map, _gelu_tanh_scale = _map(_gelu_tanh), _scale(_gelu_tanh_slope)

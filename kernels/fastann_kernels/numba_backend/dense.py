@@ -16,8 +16,9 @@ from fastann_kernels.numba_backend.vectors import column_sums
 
 #: Elements of a matrix that stay in the cache while one loop after another goes over them.
 _BLOCK = 1 << 15
-#: Columns below which most lanes of a vector would be idle.
-_NARROW = 6
+#: Columns below which most lanes of a vector would be idle, and multiplications up to which that costs less than
+#: calling a library.
+_NARROW, _FEW = 6, 1 << 10
 
 
 @lean
@@ -31,6 +32,13 @@ def add_bias(b, z):
 
 
 @lean
+def _suits(rows, columns, inner, small):
+    """Return whether a product with so many columns is one for `small_gemm`."""
+    multiplications = rows * columns * inner
+    return multiplications <= (small if columns >= _NARROW else _FEW)
+
+
+@lean
 def dense(x, W, b, rows, fan_in, fan_out, code, alpha, y, z, small, half_x, half_W):
     """y = f(x W + b); z, unless empty, receives the input of f, which its derivative will need.
 
@@ -40,7 +48,7 @@ def dense(x, W, b, rows, fan_in, fan_out, code, alpha, y, z, small, half_x, half
     if half_W.size:
         round_to_halves(x, half_x)
         gemm(False, False, rows, fan_out, fan_in, half_x, fan_in, half_W, fan_out, like(x, 0), y, fan_out)
-    elif fan_out >= _NARROW and rows * fan_in * fan_out <= small:
+    elif _suits(rows, fan_out, fan_in, small):
         small_gemm(rows, fan_out, fan_in, x, fan_in, 1, W, fan_out, 1, b, y, fan_out, False)
         biased = False
     else:
@@ -81,7 +89,7 @@ def dense_backward(W, y, z, delta, rows, fan_in, fan_out, code, alpha, db, dx, a
         return
     if half_W.size:
         gemm(False, True, rows, fan_in, fan_out, half_delta, fan_out, half_W, fan_out, like(W, add_x), dx, fan_in)
-    elif rows * W.size <= small and fan_in >= _NARROW:
+    elif _suits(rows, fan_in, fan_out, small):
         small_gemm(rows, fan_in, fan_out, delta, fan_out, 1, W, 1, fan_out, db[:0], dx, fan_in, add_x != 0)
     else:
         gemm(False, True, rows, fan_in, fan_out, delta, fan_out, W, fan_out, like(W, add_x), dx, fan_in)
@@ -99,7 +107,7 @@ def kernel_gradient(x, delta, rows, fan_in, fan_out, begin, end, dW, add, small,
             True, False, height, fan_out, rows, half_x[begin:], fan_in, half_delta, fan_out, like(dW, add), part,
             fan_out,
         )  # fmt: skip
-    elif rows * height * fan_out <= small and fan_out >= _NARROW:
+    elif _suits(height, fan_out, rows, small):
         small_gemm(height, fan_out, rows, x[begin:], 1, fan_in, delta, fan_out, 1, x[:0], part, fan_out, add != 0)
     else:
         gemm(True, False, height, fan_out, rows, x[begin:], fan_in, delta, fan_out, like(dW, add), part, fan_out)

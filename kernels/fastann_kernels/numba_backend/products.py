@@ -72,6 +72,7 @@ class _Product(Panels):
         """Write the product with one or two vectors of columns of B, of which `left` columns are left."""
         builder = self.builder
         self.whole = builder.icmp_signed(">=", left, self.constant(len(masks) * self.lanes))
+        self.remainder = builder.sub(left, self.constant((len(masks) - 1) * self.lanes))
         turned = builder.icmp_signed("!=", self.b_column, self.constant(1))
         reread = builder.and_(
             builder.icmp_signed(">", self.height_left, self.constant(_B_ROWS)),
@@ -139,23 +140,29 @@ class _Product(Panels):
         results = [
             self._phi(self.vector, (initial[i % len(masks)], before), (value, loop)) for i, value in enumerate(grown)
         ]
-        with builder.if_else(self.whole) as (whole, masked):
+        with builder.if_else(self.whole) as (whole, partial):
             with whole:
-                self._write_block(places, [self.full] * len(places), results)
-            with masked:
-                self._write_block(places, masks * height, results)
+                self._write_block(places, [self.full] * len(masks), results)
+            with partial:
+                self._write_block(places, masks, results)
 
     def _write_block(self, places: list[Any], masks: list[Any], results: list[Any]) -> None:
         """Write sums to C. Old values are read only to be added to: reading right behind a masked store stalls."""
-        builder = self.builder
+        builder, own = self.builder, masks * (len(places) // len(masks))
         with builder.if_else(self.adding) as (adding, replacing):
             with adding:
-                olds = [self.load(self.c, place, mask) for place, mask in zip(places, masks, strict=True)]
-                for place, mask, old, result in zip(places, masks, olds, results, strict=True):
-                    self.store(builder.fadd(result, old), self.c, place, mask)
+                olds = [self.load(self.c, place, mask) for place, mask in zip(places, own, strict=True)]
+                grown = [builder.fadd(result, old) for result, old in zip(results, olds, strict=True)]
+                self._store_block(places, own, grown)
             with replacing:
-                for place, mask, result in zip(places, masks, results, strict=True):
-                    self.store(result, self.c, place, mask)
+                self._store_block(places, own, results)
+
+    def _store_block(self, places: list[Any], masks: list[Any], results: list[Any]) -> None:
+        for place, mask, result in zip(places, masks, results, strict=True):
+            if mask is self.full:
+                self.store(result, self.c, place, mask)
+            else:
+                self.store_some(result, self.c, place, self.remainder, mask)
 
     def _phi(self, kind: Any, *incoming: tuple[Any, Any]) -> Any:
         phi = self.builder.phi(kind)

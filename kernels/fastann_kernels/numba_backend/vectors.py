@@ -1,5 +1,5 @@
 """Vector instructions written by hand, where the loops that LLVM makes of Python lose: what `products` is written with,
-and `column_sums` and `gather_rows`, which treat rows as whole vectors. Columns beyond the last whole vector are masked.
+and `column_sums` and `gather_rows`, which treat rows as whole vectors.
 """
 
 from __future__ import annotations
@@ -71,6 +71,20 @@ class Writer:
         store = cgutils.get_or_insert_function(self.module, kind, f"llvm.masked.store.{self._suffix}.p0")
         self.builder.call(store, [value, self._place(start, offset), self._alignment, mask])
 
+    def store_some(self, value: Any, start: Any, offset: Any, count: Any, mask: Any) -> None:
+        """start[offset : offset + count] = value; `mask` is that of so many lanes, `count` less than all."""
+        if VECTOR_BYTES == 64:
+            self.store(value, start, offset, mask)
+            return
+        # without registers for masks a masked store takes as long as tens of others
+        builder = self.builder
+        spread = cgutils.alloca_once(builder, self.vector)
+        builder.store(value, spread)
+        lanes = builder.bitcast(spread, self.number.as_pointer())
+        with cgutils.for_range_slice(builder, self.constant(0), count, self.constant(1), INT) as (lane, _):
+            single = builder.load(builder.gep(lanes, [lane]))
+            builder.store(single, builder.gep(start, [builder.add(offset, lane)]))
+
     def prefetch(self, start: Any, offset: Any) -> None:
         """Have the cache line of start[offset] fetched; it need not exist."""
         byte = ir.IntType(8).as_pointer()
@@ -109,24 +123,33 @@ class _Sums(Writer):
     _LANES = 4
 
     def write(self, rows: Any, columns: Any, x: Any, out: Any, add: Any) -> None:
-        """Write a loop over vectors of columns with one over rows in it."""
+        """Write a loop over vectors of columns with one over rows in it; the last vector may be masked."""
         builder, step = self.builder, self.constant(self.lanes)
-        whole = builder.mul(builder.sdiv(rows, self.constant(self._LANES)), self.constant(self._LANES))
         with cgutils.for_range_slice(builder, self.constant(0), columns, step, INT) as (first, _):
-            mask = self.mask(builder.sub(columns, first))
-            sums = [cgutils.alloca_once_value(builder, self.zeros) for _ in range(self._LANES)]
-            for place in sums:
-                builder.store(self.zeros, place)
-            for start, stop, height in ((self.constant(0), whole, self._LANES), (whole, rows, 1)):
-                with cgutils.for_range_slice(builder, start, stop, self.constant(height), INT) as (row, _):
-                    for r in range(height):
-                        offset = builder.add(builder.mul(builder.add(row, self.constant(r)), columns), first)
-                        total = builder.fadd(builder.load(sums[r]), self.load(x, offset, mask))
-                        builder.store(total, sums[r])
-            a, b, c, d = (builder.load(place) for place in sums)
-            old = self.load(out, first, builder.select(add, mask, self.none))
-            self.store(builder.fadd(old, builder.fadd(builder.fadd(a, b), builder.fadd(c, d))), out, first, mask)
+            left = builder.sub(columns, first)
+            with builder.if_else(builder.icmp_signed(">=", left, step)) as (whole, partial):
+                with whole:
+                    self._vector(first, self.full, rows, columns, x, out, add)
+                with partial:
+                    self._vector(first, self.mask(left), rows, columns, x, out, add)
         builder.ret_void()
+
+    def _vector(self, first: Any, mask: Any, rows: Any, columns: Any, x: Any, out: Any, add: Any) -> None:
+        """Write the sums of a vector of columns."""
+        builder = self.builder
+        in_turns = builder.mul(builder.sdiv(rows, self.constant(self._LANES)), self.constant(self._LANES))
+        sums = [cgutils.alloca_once_value(builder, self.zeros) for _ in range(self._LANES)]
+        for place in sums:
+            builder.store(self.zeros, place)
+        for start, stop, height in ((self.constant(0), in_turns, self._LANES), (in_turns, rows, 1)):
+            with cgutils.for_range_slice(builder, start, stop, self.constant(height), INT) as (row, _):
+                for r in range(height):
+                    offset = builder.add(builder.mul(builder.add(row, self.constant(r)), columns), first)
+                    total = builder.fadd(builder.load(sums[r]), self.load(x, offset, mask))
+                    builder.store(total, sums[r])
+        a, b, c, d = (builder.load(place) for place in sums)
+        old = self.load(out, first, builder.select(add, mask, self.none))
+        self.store(builder.fadd(old, builder.fadd(builder.fadd(a, b), builder.fadd(c, d))), out, first, mask)
 
 
 class _Gather(Writer):
@@ -138,23 +161,31 @@ class _Gather(Writer):
     def write(self, rows: Any, width: Any, columns: Any, x: Any, order: Any, out: Any) -> None:
         """Write a loop over rows; that of a later row is fetched while one is copied."""
         builder = self.builder
-        last = builder.sub(rows, self.constant(1))
-        step = self.constant(self.lanes)
-        whole = builder.mul(builder.sdiv(width, step), step)
-        rest = self.mask(builder.sub(width, whole))
+        last_row = builder.sub(rows, self.constant(1))
+        lanes = self.constant(self.lanes)
+        last = builder.sub(width, lanes)
+        wide = builder.icmp_signed(">=", last, self.constant(0))
         with cgutils.for_range_slice(builder, self.constant(0), rows, self.constant(1), INT) as (row, _):
             later = builder.add(row, self.constant(self._AHEAD))
-            later = builder.select(builder.icmp_signed("<", later, rows), later, last)
+            later = builder.select(builder.icmp_signed("<", later, last_row), later, last_row)
+            ahead = builder.mul(builder.load(builder.gep(order, [later])), columns)
             for line in range(2):
-                ahead = builder.mul(builder.load(builder.gep(order, [later])), columns)
                 self.prefetch(x, builder.add(ahead, self.constant(line * 64 // self.size)))
             source = builder.mul(builder.load(builder.gep(order, [row])), columns)
             target = builder.mul(row, width)
-            with cgutils.for_range_slice(builder, self.constant(0), whole, step, INT) as (first, _):
+
+            def copy(first: Any, source: Any = source, target: Any = target) -> None:
                 value = self.load(x, builder.add(source, first), self.full)
                 self.store(value, out, builder.add(target, first), self.full)
-            value = self.load(x, builder.add(source, whole), rest)
-            self.store(value, out, builder.add(target, whole), rest)
+
+            with builder.if_else(wide) as (vectors, numbers):
+                with vectors:
+                    with cgutils.for_range_slice(builder, self.constant(0), last, lanes, INT) as (first, _):
+                        copy(first)
+                    copy(last)  # some numbers of which may have been copied
+                with numbers, cgutils.for_range_slice(builder, self.constant(0), width, self.constant(1), INT) as (j, _):
+                    value = builder.load(builder.gep(x, [builder.add(source, j)]))
+                    builder.store(value, builder.gep(out, [builder.add(target, j)]))
         builder.ret_void()
 
 
