@@ -183,7 +183,8 @@ class _Gather(Writer):
                     with cgutils.for_range_slice(builder, self.constant(0), last, lanes, INT) as (first, _):
                         copy(first)
                     copy(last)  # some numbers of which may have been copied
-                with numbers, cgutils.for_range_slice(builder, self.constant(0), width, self.constant(1), INT) as (j, _):
+                one = self.constant(1)
+                with numbers, cgutils.for_range_slice(builder, self.constant(0), width, one, INT) as (j, _):
                     value = builder.load(builder.gep(x, [builder.add(source, j)]))
                     builder.store(value, builder.gep(out, [builder.add(target, j)]))
         builder.ret_void()
