@@ -59,6 +59,7 @@ def measure_peers(
     rounds: int = 7,
     seconds: float = 1.0,
     report: Callable[[str], None] = lambda what: None,
+    keep: Callable[[list[dict[str, Any]]], object] = lambda entries: None,
 ) -> list[dict[str, Any]]:
     """Return one entry for each case: the times of a step of each contender, in microseconds.
 
@@ -68,6 +69,7 @@ def measure_peers(
         rounds: measurements of each contender.
         seconds: least time of one measurement.
         report: told what comes next, and who is left out why.
+        keep: given the entries so far after each case.
     """
     for contender in names or ():
         if contender not in CONTENDERS:
@@ -78,6 +80,7 @@ def measure_peers(
         case = usual_case(name, batch)
         report(f"{name} at {batch}: {case.rows} rows, {case.steps} steps an epoch")
         found.append({"name": name, **compare(case, names, rounds, seconds, report)})
+        keep(found)
     return found
 
 

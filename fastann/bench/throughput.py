@@ -19,6 +19,7 @@ def measure_throughput(
     seconds: float = 0.5,
     repeats: int = 5,
     report: Callable[[str], None] = lambda what: None,
+    keep: Callable[[list[dict[str, Any]]], object] = lambda entries: None,
 ) -> list[dict[str, Any]]:
     """Return one entry for each network, backend, precision and batch size.
 
@@ -27,6 +28,7 @@ def measure_throughput(
         seconds: least time of one measurement; a single step may take longer.
         repeats: measurements of each.
         report: told what comes next.
+        keep: given the entries so far, now and then.
     """
     check_networks(networks)
     found: list[dict[str, Any]] = []
@@ -43,6 +45,7 @@ def measure_throughput(
                     seconds=seconds,
                     repeats=repeats,
                 )
+                keep(found)
     return found
 
 

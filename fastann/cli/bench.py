@@ -35,12 +35,15 @@ def _given(**options: Any) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
-def _run(suite: str, out: Path, measure: Callable[..., Any], settings: dict[str, Any]) -> Any:
-    """Measure, write the record, say where, and return the results."""
+def _run(
+    suite: str, out: Path, measure: Callable[..., Any], settings: dict[str, Any], *, in_parts: bool = False
+) -> Any:
+    """Measure, write the record, say where, and return the results; `in_parts`: what is interrupted leaves a record."""
     from fastann.bench.record import write_record
 
     _warn_of_load()
-    results = measure(**settings, report=_say)
+    keep = {"keep": lambda results: write_record(out, suite, settings, results)} if in_parts else {}
+    results = measure(**settings, report=_say, **keep)
     path = write_record(out, suite, settings, results)
     _say(f"written to {path.resolve()}")
     return results
@@ -100,7 +103,7 @@ def throughput(
     from fastann.bench.throughput import measure_throughput
 
     settings = _given(networks=network, batch_sizes=batch, backends=backend, precisions=precision, seconds=seconds)
-    entries = _run("throughput", out, measure_throughput, settings)
+    entries = _run("throughput", out, measure_throughput, settings, in_parts=True)
     rows = [
         (
             f"{e['network']}, {e['backend']}, {e['precision']}", f"{e['batch_size']:,}",
@@ -131,7 +134,7 @@ def peers(
     if sweep:
         cases = [*(cases or ()), *SWEEP]
     settings = _given(cases=cases, names=contender, rounds=rounds, seconds=seconds)
-    entries = _run("peers", out, measure_peers, settings)
+    entries = _run("peers", out, measure_peers, settings, in_parts=True)
     console().print(peers_table(entries))
 
 

@@ -11,7 +11,7 @@ import pytest
 from fastann_kernels.machine import cpu_name
 from typer.testing import CliRunner
 
-from fastann.bench import machine
+from fastann.bench import machine, peers
 from fastann.bench.cases import NETWORKS, Case, case_of, flops_per_sample
 from fastann.bench.images import ImageCase
 from fastann.bench.isolated import call_isolated
@@ -96,6 +96,19 @@ def test_records_say_where_they_come_from(tmp_path: Path) -> None:
     (tmp_path / "other.json").write_text("[]")
     with pytest.raises(ValueError, match="is no record of a benchmark"):
         read_records(tmp_path)
+
+
+def test_an_interrupted_comparison_keeps_what_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def compare(case: Case, *_: Any) -> dict[str, Any]:
+        if case.batch_size == 64:
+            raise KeyboardInterrupt
+        return {"batch_size": case.batch_size, "contenders": {}}
+
+    monkeypatch.setattr(peers, "compare", compare)
+    result = RUN(app, ["bench", "peers", "--case", "tiny:32", "--case", "tiny:64", "--out", str(tmp_path)])
+    assert result.exit_code != 0
+    (record,) = read_records(tmp_path)
+    assert [entry["batch_size"] for entry in record["results"]] == [32]
 
 
 def test_machines_have_names() -> None:

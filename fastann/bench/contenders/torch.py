@@ -75,7 +75,16 @@ class Compiled(Eager):
 
 
 class BFloat16(Eager):
-    """Forward and backward under `torch.autocast` in bfloat16, float32 master weights."""
+    """Forward and backward under `torch.autocast` in bfloat16, float32 master weights.
+
+    Raises:
+        RuntimeError: the processor cannot multiply such numbers; PyTorch would, many times slower than float32.
+    """
+
+    def __init__(self, case: Case, weights: Weights) -> None:
+        super().__init__(case, weights)
+        if not self.torch.ops.mkldnn._is_mkldnn_bf16_supported():
+            raise RuntimeError("this processor has no instructions for products of bfloat16")
 
     def context(self) -> AbstractContextManager[Any]:
         """Return the autocast."""
