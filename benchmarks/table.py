@@ -1,4 +1,4 @@
-"""Put the table of the newest comparisons into README.md, between its two marks: `make bench-table`."""
+"""Put tables of the newest comparisons, one a machine, into README.md, between its two marks: `make bench-table`."""
 
 from __future__ import annotations
 
@@ -33,22 +33,34 @@ def newest_entries(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def main() -> None:
-    """Rewrite the part of the README between the marks."""
-    records = comparisons()
+def hardware(records: list[dict[str, Any]]) -> str:
+    """Return a line on the machine that records of it name, with what was installed when the newest was made."""
     machine = records[-1]["machine"]
     names = ("numba", "scipy", "jax", "torch", "keras", "scikit-learn")
     versions = ", ".join(f"{name} {machine['versions'][name]}" for name in names if machine["versions"].get(name))
-    hardware = f"{machine['cpu']}, {machine['cores']} cores, {machine['date'][:10]}; {versions}."
+    return f"{machine['cpu']}, {machine['cores']} cores, {machine['date'][:10]}; {versions}."
+
+
+def tables(records: list[dict[str, Any]]) -> str:
+    """Return a line and a table for each machine, the one that was measured last first."""
+    machines: dict[str, list[dict[str, Any]]] = {}
+    for record in records:
+        machines.setdefault(record["machine"]["cpu"], []).append(record)
+    newest_first = sorted(machines.values(), key=lambda of: str(of[-1]["machine"]["date"]), reverse=True)
+    return "\n\n".join(f"{hardware(of)}\n\n{markdown_table(newest_entries(of))}" for of in newest_first)
+
+
+def main() -> None:
+    """Rewrite the part of the README between the marks."""
+    records = comparisons()
     readme = ROOT / "README.md"
     text = readme.read_text(encoding="utf-8")
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
     if not rest or not after:
         raise SystemExit(f"README.md must have the marks {BEGIN} and {END}")
-    table = markdown_table(newest_entries(records))
-    readme.write_text(f"{before}{BEGIN}\n{hardware}\n\n{table}\n{END}{after}", encoding="utf-8")
-    sys.stdout.write(f"README.md has the table of {len(records)} records\n")
+    readme.write_text(f"{before}{BEGIN}\n{tables(records)}\n{END}{after}", encoding="utf-8")
+    sys.stdout.write(f"README.md has the tables of {len(records)} records\n")
 
 
 if __name__ == "__main__":
