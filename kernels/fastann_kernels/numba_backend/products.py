@@ -197,8 +197,8 @@ def small_gemm(typingctx, rows, columns, inner, a, a_row, a_column, b, b_row, b_
     """C <- A B + bias, or C <- C + A B + bias if `add`.
 
     C is (rows, columns) with rows `c_row` elements apart, A (rows, inner) with elements at a_row i + a_column k, B
-    (inner, columns) with elements at b_row k + b_column j, where one of b_row and b_column is 1; `bias` has an element
-    a column, or is empty.
+    (inner, columns) with elements at b_row k + b_column j, where one of a_row and a_column is 1 and one of b_row and
+    b_column; `bias` has an element a column, or is empty.
     """
     signature = types.void(
         types.intp, types.intp, types.intp, a, types.intp, types.intp, b, types.intp, types.intp, bias, c, types.intp,
