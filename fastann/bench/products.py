@@ -27,9 +27,12 @@ class Products:
 
     Args:
         backend: "numba" or "jax".
+        seconds: least time of each product at a measurement: a processor that has rested is faster for a moment, which
+            a training is not.
     """
 
-    def __init__(self, backend: str) -> None:
+    def __init__(self, backend: str, seconds: float = 0.3) -> None:
+        self._seconds = seconds
         self._ways: dict[str, Callable[[Matrix, Matrix, Matrix], Any]] = {
             "numpy": lambda a, b, out: np.matmul(a, b, out=out)
         }
@@ -44,14 +47,15 @@ class Products:
             self._ways[way](*self._matrices[size])
 
     def measure(self) -> None:
-        """Make each product twice."""
+        """Make each product, again and again."""
         for way, multiply in self._ways.items():
             time.sleep(_PAUSE)
             for size in SIZES:
-                for _ in range(2):
-                    began = time.perf_counter()
+                began, made = time.perf_counter(), 0
+                while made < 2 or time.perf_counter() - began < self._seconds:
                     multiply(*self._matrices[size])
-                    self._rates[way, size].append(2 * size**3 / (time.perf_counter() - began) / 1e9)
+                    made += 1
+                self._rates[way, size].append(made * 2 * size**3 / (time.perf_counter() - began) / 1e9)
         time.sleep(_PAUSE)
 
     def rates(self) -> dict[str, float]:

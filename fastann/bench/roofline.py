@@ -64,7 +64,7 @@ def steps(network: str, backend: str, batch_sizes: Sequence[int], seconds: float
     """Return the speed of training at each batch size with the rates of products measured in turns with it."""
     entries = []
     for batch in batch_sizes:
-        products = Products(backend)
+        products = Products(backend, seconds)
         case = case_of(network, batch)
         entry = measure_case(case, backend, "float32", seconds, _REPEATS, before=products.measure)
         entries.append({**entry, "products_gflops": products.rates()})

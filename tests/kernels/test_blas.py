@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -18,3 +22,24 @@ def test_rows_are_shared_among_threads(rows: int, inner: int, columns: int, thre
     out = np.full((rows, columns), np.nan, np.float32)
     blas.multiply(a, b, out, threads)
     np.testing.assert_allclose(out, a.astype(float) @ b.astype(float), rtol=1e-5)
+
+
+def test_blas_is_held_at_one_thread_though_it_is_first_loaded_inside() -> None:
+    """A library that is loaded after the process was scanned would keep its threads, beside those of a training."""
+    program = """
+import os
+import subprocess
+import sys
+
+import numpy as np
+from threadpoolctl import threadpool_info
+from fastann_kernels.backend import get_backend
+from fastann_kernels.numba_backend.team import single_threaded_blas
+a = np.ones((2, 2), np.float32)
+get_backend("numba").multiply(a, a, a.copy())
+with single_threaded_blas():
+    print(*(library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"))
+"""
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "2", "FASTANN_BLAS": "scipy", "PYTHONPATH": ":".join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    assert set(done.stdout.split()) <= {"1"}, done.stdout

@@ -19,6 +19,7 @@ from llvmlite import ir
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
+from fastann_kernels.numba_backend import blas
 from fastann_kernels.numba_backend.compiling import cgutils, intrinsic, lean, types
 
 #: Rounds of a barrier spent looking before the thread offers its core to others.
@@ -188,7 +189,8 @@ class SingleThreadedBlas:
 
     def _hold(self) -> None:
         if self._libraries is None:
-            # scanning the process for libraries takes milliseconds, so it is done once
+            # scanning the process for libraries takes milliseconds, so it is done once, with the one in use among them
+            blas.bind()
             found = ThreadpoolController().select(user_api="blas")
             self._libraries = list(found.lib_controllers)
         self._before = [(library, library.get_num_threads()) for library in self._libraries]
