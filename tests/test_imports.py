@@ -173,6 +173,7 @@ ONE_SIDED = {
         "direct": "calls machine code at an address; XLA has its own",
         "early": "imports Numba without scipy.linalg",
         "elementary": "exp and tanh that vectorise; XLA has its own",
+        "frame": "arrays at addresses by name; JAX hands them on",
         "halves": "rounds to bfloat16, which Numba has no type for",
         "layout": "where values lie in the buffers; XLA decides that",
         "machine_code": "keeps machine code on disk and loads it without Numba; JAX has a cache of its own",

@@ -56,8 +56,8 @@ def sums(rows, columns, x, out, add):  # type: ignore[no-untyped-def]
 
 
 @numba.njit
-def gather(rows, width, columns, x, order, out):  # type: ignore[no-untyped-def]
-    gather_rows(rows, width, columns, x, order, out)
+def gather(rows, width, columns, x, order, ahead, out):  # type: ignore[no-untyped-def]
+    gather_rows(rows, width, columns, x, order, ahead, out)
 
 
 def tolerance(dtype: str) -> float:
@@ -128,8 +128,10 @@ def test_sums_of_columns(rows: int, columns: int, dtype: str) -> None:
 @pytest.mark.parametrize(("width", "columns"), [(1, 1), (16, 16), (30, 30), (5, 9), (8, 8), (33, 40), (784, 784)])
 def test_gathered_rows(width: int, columns: int, dtype: str) -> None:
     x = np.random.default_rng(0).normal(size=(11, columns)).astype(dtype)
-    order = np.array([10, 0, 3, 3, 7], np.int64)
+    order = np.array([10, 0, 3, 3, 7, 9, 1], np.int64)
     out = np.full((6, width), 9, dtype)
-    gather(5, width, columns, x.ravel(), order, out.ravel())
-    np.testing.assert_array_equal(out[:5], x[order, :width])
-    assert (out[5] == 9).all()
+    for ahead in (2, 32):
+        gather(5, width, columns, x.ravel(), order, ahead, out.ravel())
+        np.testing.assert_array_equal(out[:5], x[order[:5], :width])
+        assert (out[5] == 9).all()
+        out[:5] = 9

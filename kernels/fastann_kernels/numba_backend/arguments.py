@@ -21,13 +21,13 @@ ARGUMENTS = 25
 #: see `executor.Workspace`.
 TABLES, BUFFERS = 14, 10
 
-# Rows of the table of arrays; the first holds the number of the team member.
+# Rows of the table of arrays, see `frame`; the first holds the number of the team member.
 MEMBER, FIRST_TABLE = 0, 1
 FIRST_BUFFER = FIRST_TABLE + TABLES
 (
-    CALL, BARRIER, INTEGERS, ORDER, COEFFICIENTS, PENALTIES, PARAMS, GRADS, SLOTS, SHARED, LOSSES, PARTS, SUMS, TOTALS,
-    SQUARES, COLLECTED,
-) = range(FIRST_BUFFER + BUFFERS, FIRST_BUFFER + BUFFERS + 16)  # fmt: skip
+    CALL, OWN_GRADS, BARRIER, INTEGERS, ORDER, COEFFICIENTS, PENALTIES, PARAMS, GRADS, SLOTS, SHARED, LOSSES, PARTS,
+    SUMS, TOTALS, SQUARES, COLLECTED,
+) = range(FIRST_BUFFER + BUFFERS, FIRST_BUFFER + BUFFERS + 17)  # fmt: skip
 
 #: Words of a row: the address of the array and up to three axes.
 WORDS = 4

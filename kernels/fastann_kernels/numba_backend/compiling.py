@@ -131,8 +131,8 @@ def compiled(function: Any, arguments: tuple[Any, ...], by_address: bool = False
     """Compile a kernel for arguments of these types.
 
     The code is called as Numba calls it: int32 f(result*, error**, arguments ...), where anything but 0 is an error.
-    With `by_address`, for a kernel that takes an address and returns an integer, it is int32 f(place*): the result goes
-    to the first word there, the second is for an error, and the address is that of the third.
+    With `by_address`, for a kernel that takes a pointer and returns an integer, it is int32 f(place*): the result goes
+    to the first word there, the second is for an error, and the pointer is to the third.
     """
     dispatcher = function.dispatcher
     with _unloaded() as codegen:
@@ -153,11 +153,11 @@ def _jump(codegen: Any, symbol: str) -> Any:
     """Return a module with a function of one argument, which Python calls faster than one of three."""
     module, word = codegen._create_empty_module("jump"), ir.IntType(64)
     place, number = word.as_pointer(), ir.IntType(32)
-    target = ir.Function(module, ir.FunctionType(number, [place, place, word]), symbol)
+    target = ir.Function(module, ir.FunctionType(number, [place, place, place]), symbol)
     jump = ir.Function(module, ir.FunctionType(number, [place]), "fastann_jump")
     builder = ir.IRBuilder(jump.append_basic_block())
     result, error, rest = (builder.gep(jump.args[0], [word(i)]) for i in range(3))
-    builder.ret(builder.call(target, [result, error, builder.ptrtoint(rest, word)]))
+    builder.ret(builder.call(target, [result, error, rest]))
     return module
 
 

@@ -48,6 +48,9 @@ def dense(x, W, b, rows, fan_in, fan_out, code, alpha, y, z, small, half_x, half
     if half_W.size:
         round_to_halves(x, half_x)
         gemm(False, False, rows, fan_out, fan_in, half_x, fan_in, half_W, fan_out, like(x, 0), y, fan_out)
+    elif fan_out == 1 and _suits(rows, 1, fan_in, small):
+        # y^T = W^T x^T, whose rows fill vectors
+        small_gemm(1, rows, fan_in, W, fan_in, 1, x, 1, fan_in, b[:0], y, rows, False)
     elif _suits(rows, fan_out, fan_in, small):
         small_gemm(rows, fan_out, fan_in, x, fan_in, 1, W, fan_out, 1, b, y, fan_out, False)
         biased = False
@@ -107,6 +110,9 @@ def kernel_gradient(x, delta, rows, fan_in, fan_out, begin, end, dW, add, small,
             True, False, height, fan_out, rows, half_x[begin:], fan_in, half_delta, fan_out, like(dW, add), part,
             fan_out,
         )  # fmt: skip
+    elif fan_out == 1 and _suits(height, 1, rows, small):
+        # dW^T = delta^T x
+        small_gemm(1, height, rows, delta, rows, 1, x[begin:], fan_in, 1, x[:0], part, height, add != 0)
     elif _suits(height, fan_out, rows, small):
         small_gemm(height, fan_out, rows, x[begin:], 1, fan_in, delta, fan_out, 1, x[:0], part, fan_out, add != 0)
     else:

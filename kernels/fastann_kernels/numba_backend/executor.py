@@ -398,7 +398,9 @@ class NumbaExecutor:
 
     def _call(self, member: int, space: Workspace, call: NDArray[np.int64], given: Sequence[Array]) -> DirectCall:
         """Return the loop as a member of a team calls it; `given`: from arguments.BARRIER on."""
-        table = [0, member, 0, 0, *self._rows, *space.tables[member], *A.words((call, *given))]
+        grads = given[A.GRADS - A.BARRIER]
+        own = call, grads[min(member, len(grads) - 1)]
+        table = [0, member, 0, 0, *self._rows, *space.tables[member], *A.words((*own, *given))]
         return DirectCall(self._loop, table, (self._tables, space, call, given))
 
     def _squares(self, sums: NDArray[np.float64], rows: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -15,38 +15,45 @@ from llvmlite import ir
 
 from fastann_kernels.numba_backend.compiling import cgutils, intrinsic, types
 from fastann_kernels.numba_backend.panels import Panels
-from fastann_kernels.numba_backend.vectors import BIT, INT, REGISTERS, function_of
+from fastann_kernels.numba_backend.vectors import BIT, INT, REGISTERS, Writer, function_of
 
 #: Rows of C that are kept in registers together: as many as leave some for two vectors of B and an element of A.
 _ROWS = (8, 4, 2, 1) if REGISTERS >= 32 else (6, 4, 2, 1)
 #: Rows of C from which a panel of B is worth while, and columns from which those of A are (measured).
 _B_ROWS, _A_COLUMNS = 16, 512
 
+#: Elements of C from which it may not be in the first cache.
+_LARGE = 1 << 12
 
-class _Product(Panels):
+
+class _Product(Writer):
     """C <- bias + A B (+ C); the arguments are those of `small_gemm`, bias behind c_row and null where it is absent."""
 
     def __init__(self, function: Any, number: Any) -> None:
-        super().__init__(function, number, _ROWS[0])
+        super().__init__(function, number)
+        self.panels = Panels(self, _ROWS[0])
         (self.rows, self.columns, self.inner, self.a, self.a_row, self.a_column, self.b, self.b_row, self.b_column,
          self.c, self.c_row, self.bias, self.add) = function.args  # fmt: skip
 
     def write(self) -> None:
         """Write the loops over slabs of the inner axis, blocks of rows, and two vectors of columns at a time."""
         builder, zero = self.builder, self.constant(0)
+        given = builder.icmp_unsigned("!=", builder.ptrtoint(self.bias, INT), zero)
+        self.large = builder.icmp_signed(">", builder.mul(self.rows, self.columns), self.constant(_LARGE))
         slabs = builder.select(builder.icmp_signed(">", self.inner, zero), self.inner, self.constant(1))
-        with cgutils.for_range_slice(builder, zero, slabs, self.constant(self.depth), INT) as (top, _):
-            self.top, self.count = top, self._at_most(self.depth, builder.sub(self.inner, top))
-            self.first_slab = builder.icmp_signed("==", top, zero)
-            self.adding = builder.or_(self.add, builder.not_(self.first_slab))
-            with cgutils.for_range_slice(builder, zero, self.rows, self.constant(self.block), INT) as (begin, _):
+        with cgutils.for_range_slice(builder, zero, slabs, self.constant(self.panels.depth), INT) as (top, _):
+            self.top, self.count = top, self._at_most(self.panels.depth, builder.sub(self.inner, top))
+            first_slab = builder.icmp_signed("==", top, zero)
+            self.adding = builder.or_(self.add, builder.not_(first_slab))
+            self.biased = builder.and_(given, first_slab)
+            with cgutils.for_range_slice(builder, zero, self.rows, self.constant(self.panels.block), INT) as (begin, _):
                 self._rows(begin)
         builder.ret_void()
 
     def _rows(self, begin: Any) -> None:
         """Write what a slab adds to a block of rows."""
         builder = self.builder
-        self.begin, self.height_left = begin, self._at_most(self.block, builder.sub(self.rows, begin))
+        self.begin, self.height_left = begin, self._at_most(self.panels.block, builder.sub(self.rows, begin))
         row, column = builder.mul(begin, self.a_row), builder.mul(self.top, self.a_column)
         self.a_first = builder.gep(self.a, [builder.add(row, column)])
         self.a_packed = builder.icmp_signed(">", self.columns, self.constant(_A_COLUMNS))
@@ -54,72 +61,74 @@ class _Product(Panels):
             upright = builder.icmp_signed("==", self.a_row, self.constant(1))
             with builder.if_else(upright) as (in_columns, in_rows):
                 with in_columns:
-                    self.fill_a(self.a_first, self.a_column, self.count, self.height_left)
+                    self.panels.fill_a(self.a_first, self.a_column, self.count, self.height_left)
                 with in_rows:
-                    self.fill_a_turned(self.a_first, self.a_row, self.count, self.height_left)
+                    self.panels.fill_a_turned(self.a_first, self.a_row, self.count, self.height_left)
         self.row_step = builder.select(self.a_packed, self.constant(1), self.a_row)
-        self.column_step = builder.select(self.a_packed, self.constant(self.height), self.a_column)
-        step, lanes = self.constant(self.width), self.constant(self.lanes)
+        self.column_step = builder.select(self.a_packed, self.constant(self.panels.height), self.a_column)
+        step, lanes = self.constant(self.panels.width), self.constant(self.lanes)
         with cgutils.for_range_slice(builder, self.constant(0), self.columns, step, INT) as (first, _):
             left = builder.sub(self.columns, first)
             with builder.if_else(builder.icmp_signed(">", left, lanes)) as (wide, narrow):
                 with wide:
-                    self._columns(first, left, [self.full, self.mask(builder.sub(left, lanes))])
+                    self._columns(first, left, 2)
                 with narrow:
-                    self._columns(first, left, [self.mask(left)])
+                    self._columns(first, left, 1)
 
-    def _columns(self, first: Any, left: Any, masks: list[Any]) -> None:
+    def _columns(self, first: Any, left: Any, vectors: int) -> None:
         """Write the product with one or two vectors of columns of B, of which `left` columns are left."""
         builder = self.builder
-        self.whole = builder.icmp_signed(">=", left, self.constant(len(masks) * self.lanes))
-        self.remainder = builder.sub(left, self.constant((len(masks) - 1) * self.lanes))
+        self.whole = builder.icmp_signed(">=", left, self.constant(vectors * self.lanes))
+        self.remainder = builder.sub(left, self.constant((vectors - 1) * self.lanes))
         turned = builder.icmp_signed("!=", self.b_column, self.constant(1))
         reread = builder.and_(
             builder.icmp_signed(">", self.height_left, self.constant(_B_ROWS)),
-            builder.icmp_signed(">", self.b_row, self.constant(self.width)),
+            builder.icmp_signed(">", self.b_row, self.constant(self.panels.width)),
         )
         # a mask in the loop over k would be made anew at each turn where the processor has no registers for masks
         copied = builder.or_(reread, builder.not_(self.whole))
         row, column = builder.mul(self.top, self.b_row), builder.mul(first, self.b_column)
         source = builder.gep(self.b, [builder.add(row, column)])
         with builder.if_then(turned):
-            self.fill_b_turned(source, self.b_column, self.count, left, len(masks))
+            self.panels.fill_b_turned(source, self.b_column, self.count, left)
         with builder.if_then(builder.and_(copied, builder.not_(turned))):
-            with builder.if_else(self.whole) as (whole, masked):
-                with whole:
-                    self.fill_b(source, self.b_row, self.count, [self.full] * len(masks))
-                with masked:
-                    self.fill_b(source, self.b_row, self.count, masks)
+            self.panels.fill_b(source, self.b_row, self.count, left)
         packed = builder.or_(turned, copied)
-        self.b_start = builder.select(packed, self.b_panel, source)
-        self.b_step = builder.select(packed, self.constant(self.width), self.b_row)
-        self._all_rows(first, masks)
+        self.b_start = builder.select(packed, self.panels.b, source)
+        self.b_step = builder.select(packed, self.constant(self.panels.width), self.b_row)
+        self._all_rows(first, vectors)
 
-    def _all_rows(self, first: Any, masks: list[Any]) -> None:
+    def _masks(self, vectors: int) -> list[Any]:
+        """Return the masks of vectors of which the last is not whole; to be made only where they are wanted."""
+        return [self.full] * (vectors - 1) + [self.mask(self.remainder)]
+
+    def _all_rows(self, first: Any, vectors: int) -> None:
         """Write the loops over rows, in blocks of most registers, then what is left in smaller ones."""
         builder, done = self.builder, self.constant(0)
+        initial = self._biases(first, vectors)
         for height in _ROWS:
             size = self.constant(height)
             blocks = builder.sdiv(builder.sub(self.height_left, done), size)
             end = builder.add(done, builder.mul(blocks, size))
             with cgutils.for_range_slice(builder, done, end, size, INT) as (row, _):
-                self._block(row, height, first, masks)
+                self._block(row, height, first, initial)
             done = end
 
-    def _block(self, row: Any, height: int, first: Any, masks: list[Any]) -> None:
-        """Write one block of C: its sums live in registers while k runs."""
-        builder = self.builder
-        offsets = [self.constant(v * self.lanes) for v in range(len(masks))]
-        starts = [builder.add(first, offset) for offset in offsets]
+    def _block(self, row: Any, height: int, first: Any, initial: list[Any]) -> None:
+        """Write one block of C: its sums live in registers while k runs, and begin with `initial` in each row."""
+        builder, vectors = self.builder, len(initial)
+        offsets = [self.constant(v * self.lanes) for v in range(vectors)]
         direct = builder.gep(self.a_first, [builder.mul(row, self.a_row)])
-        start = builder.select(self.a_packed, builder.gep(self.a_panels, [self.place_in_a(row)]), direct)
+        start = builder.select(self.a_packed, builder.gep(self.panels.a, [self.panels.place_in_a(row)]), direct)
         a_rows = [builder.gep(start, [builder.mul(self.constant(r), self.row_step)]) for r in range(height)]
-        above = builder.add(self.begin, row)
-        c_rows = [builder.mul(builder.add(above, self.constant(r)), self.c_row) for r in range(height)]
-        places = [builder.add(c_row, place) for c_row in c_rows for place in starts]
-        for place in places:  # which are wanted after the loop
-            self.prefetch(self.c, place)
-        initial = [self._biases(place, mask) for place, mask in zip(starts, masks, strict=True)]
+        above = builder.mul(builder.add(self.begin, row), self.c_row)
+        # else LLVM would keep a pointer to each row of C, in each of these loops, most of them in memory
+        target = self.opaque(builder.gep(self.c, [builder.add(above, first)]))
+        c_rows = [builder.mul(self.constant(r), self.c_row) for r in range(height)]
+        places = [builder.gep(target, [builder.add(c_row, offset)]) for c_row in c_rows for offset in offsets]
+        with builder.if_then(self.large):
+            for place in places:  # which are wanted after the loop
+                self.prefetch(place, self.constant(0))
         before = builder.block
         loop, after = builder.append_basic_block("k"), builder.append_basic_block("k_end")
         builder.cbranch(builder.icmp_signed(">", self.count, self.constant(0)), loop, after)
@@ -127,31 +136,31 @@ class _Product(Panels):
         k = self._phi(INT, (self.constant(0), before))
         sums = [self._phi(self.vector, (value, before)) for _ in range(height) for value in initial]
         b_row, a_column = builder.mul(k, self.b_step), builder.mul(k, self.column_step)
-        vectors = [self.load(self.b_start, builder.add(b_row, offset), self.full) for offset in offsets]
+        loaded = [self.load(self.b_start, builder.add(b_row, offset), self.full) for offset in offsets]
         grown: list[Any] = []
         for r in range(height):
             factor = self.splat(builder.load(builder.gep(a_rows[r], [a_column])), self.vector)
-            grown += [self.fma(factor, vector, sums[len(grown) + v]) for v, vector in enumerate(vectors)]
+            grown += [self.fma(factor, vector, sums[len(grown) + v]) for v, vector in enumerate(loaded)]
         following = builder.add(k, self.constant(1))
         for phi, value in zip([k, *sums], [following, *grown], strict=True):
             phi.add_incoming(value, loop)
         builder.cbranch(builder.icmp_signed("<", following, self.count), loop, after)
         builder.position_at_end(after)
         results = [
-            self._phi(self.vector, (initial[i % len(masks)], before), (value, loop)) for i, value in enumerate(grown)
+            self._phi(self.vector, (initial[i % vectors], before), (value, loop)) for i, value in enumerate(grown)
         ]
         with builder.if_else(self.whole) as (whole, partial):
             with whole:
-                self._write_block(places, [self.full] * len(masks), results)
+                self._write_block(places, [self.full] * vectors, results)
             with partial:
-                self._write_block(places, masks, results)
+                self._write_block(places, self._masks(vectors), results)
 
     def _write_block(self, places: list[Any], masks: list[Any], results: list[Any]) -> None:
         """Write sums to C. Old values are read only to be added to: reading right behind a masked store stalls."""
         builder, own = self.builder, masks * (len(places) // len(masks))
         with builder.if_else(self.adding) as (adding, replacing):
             with adding:
-                olds = [self.load(self.c, place, mask) for place, mask in zip(places, own, strict=True)]
+                olds = [self.load(place, self.constant(0), mask) for place, mask in zip(places, own, strict=True)]
                 grown = [builder.fadd(result, old) for result, old in zip(results, olds, strict=True)]
                 self._store_block(places, own, grown)
             with replacing:
@@ -160,9 +169,9 @@ class _Product(Panels):
     def _store_block(self, places: list[Any], masks: list[Any], results: list[Any]) -> None:
         for place, mask, result in zip(places, masks, results, strict=True):
             if mask is self.full:
-                self.store(result, self.c, place, mask)
+                self.store(result, place, self.constant(0), mask)
             else:
-                self.store_some(result, self.c, place, self.remainder, mask)
+                self.store_some(result, place, self.constant(0), self.remainder, mask)
 
     def _phi(self, kind: Any, *incoming: tuple[Any, Any]) -> Any:
         phi = self.builder.phi(kind)
@@ -170,11 +179,23 @@ class _Product(Panels):
             phi.add_incoming(value, block)
         return phi
 
-    def _biases(self, start: Any, mask: Any) -> Any:
-        """Return what sums begin with: in the first slab the biases, unless their address is null, else zeros."""
+    def _biases(self, first: Any, vectors: int) -> list[Any]:
+        """Return what the sums of each row begin with: in the first slab the biases, if there are any, else zeros."""
         builder = self.builder
-        given = builder.icmp_unsigned("!=", builder.ptrtoint(self.bias, INT), self.constant(0))
-        return self.load(self.bias, start, builder.select(builder.and_(given, self.first_slab), mask, self.none))
+        found = [cgutils.alloca_once(builder, self.vector) for _ in range(vectors)]
+        for place in found:
+            builder.store(self.zeros, place)
+
+        def read(masks: list[Any]) -> None:
+            for v, (place, mask) in enumerate(zip(found, masks, strict=True)):
+                builder.store(self.load(self.bias, builder.add(first, self.constant(v * self.lanes)), mask), place)
+
+        with builder.if_then(self.biased), builder.if_else(self.whole) as (whole, partial):
+            with whole:
+                read([self.full] * vectors)
+            with partial:
+                read(self._masks(vectors))
+        return [builder.load(place) for place in found]
 
     def _at_most(self, limit: int, value: Any) -> Any:
         bound = self.constant(limit)

@@ -6,7 +6,9 @@ in the cache when the optimizer wants them; clipping wants all gradients first.
 
 from __future__ import annotations
 
+from fastann_kernels.numba_backend import arguments as A
 from fastann_kernels.numba_backend import calls as C
+from fastann_kernels.numba_backend import frame as F
 from fastann_kernels.numba_backend import plan as T
 from fastann_kernels.numba_backend.compiling import lean
 from fastann_kernels.numba_backend.halves import as_halves, round_to_halves
@@ -45,83 +47,81 @@ def round_parameters(params, start, stop, buffer):
 
 
 @lean
-def _use(first, last, member, step, at_once, rule, flags, tables, call, penalties, coefficients, params, grads, slots,
-         buffers, squares):  # fmt: skip
+def _use(frame, first, last, step, at_once):
     """Do what parameters first..last want of their gradients, which are complete: measure them, add those of penalties
     and, if `at_once`, take the step."""
-    tensors, spans = tables[9], tables[10]
+    arguments, call, spans = F.arguments(frame), F.call(frame), F.spans(frame)
+    params, g = F.params(frame), F.grads(frame)[0]
     if call[C.SQUARES]:
-        squares[member, step, 1] += gradient_square(spans, first, last, grads[0])
-    add_penalty_gradients(tensors, penalties, params, first, last, grads[0])
+        F.squares(frame)[call[C.MEMBER], step, 1] += gradient_square(spans, first, last, g)
+    add_penalty_gradients(F.tensors(frame), F.penalties(frame), params, first, last, g)
     if at_once:
-        update(rule, flags, coefficients[step], spans, params, grads[0], slots, first, last)
-        round_parameters(params, first, last, buffers[9])
+        coefficients = F.coefficients(frame)[step]
+        update(arguments[A.RULE], arguments[A.FLAGS], coefficients, spans, params, g, F.slots(frame), first, last)
+        round_parameters(params, first, last, F.half_params(frame))
 
 
 @lean
-def _use_blocks(first, last, member, step, at_once, rule, flags, tables, call, penalties, coefficients, params, grads,
-                slots, buffers, squares):  # fmt: skip
+def _use_blocks(frame, first, last, step, at_once):
     """Put the members' gradients of parameters first..last together and use them."""
     for begin in range(first, last, _BLOCK):
         end = min(last, begin + _BLOCK)
-        gather_gradients(grads, begin, end)
-        _use(begin, end, member, step, at_once, rule, flags, tables, call, penalties, coefficients, params, grads,
-             slots, buffers, squares)  # fmt: skip
+        gather_gradients(F.grads(frame), begin, end)
+        _use(frame, begin, end, step, at_once)
 
 
 @lean
-def add_shares(member, tables, call, buffers, g, again):
+def add_shares(frame, again):
     """Make this member's shares of the gradients of kernels, to be added to what is there if `again`."""
-    instructions, members = tables[0], call[C.MEMBERS]
+    instructions, call = F.instructions(frame), F.call(frame)
+    member, members = call[C.MEMBER], call[C.MEMBERS]
     for i in range(instructions.shape[0]):
         t = instructions[i]
         if shares(t, call):
             begin, end = t[T.WIDTH_IN] * member // members, t[T.WIDTH_IN] * (member + 1) // members
-            share_of_kernel(i, tables, call, buffers, g, begin, end, again)
+            share_of_kernel(frame, i, begin, end, again)
 
 
 @lean
-def take_step(member, barrier, step, update_now, rule, flags, tables, call, penalties, coefficients, params, grads,
-              slots, buffers, squares, again):  # fmt: skip
+def take_step(frame, step, update_now, again):
     """Do this member's part of what follows the backward pass of the last rows of a batch.
 
     Without `update_now` the gradients are wanted and nothing else. `again`: earlier rows of the batch have left their
     share of the gradients of kernels.
     """
-    instructions, tensors, spans, members = tables[0], tables[9], tables[10], call[C.MEMBERS]
+    arguments, call, params = F.arguments(frame), F.call(frame), F.params(frame)
+    instructions, tensors = F.instructions(frame), F.tensors(frame)
+    member, members, flags = call[C.MEMBER], call[C.MEMBERS], arguments[A.FLAGS]
     at_once = update_now and not flags & CLIP_FLAGS
     if call[C.SQUARES]:
-        squares[member, step, 1] = 0.0
+        F.squares(frame)[member, step, 1] = 0.0
     if members == 1:
-        _use_blocks(0, params.size, member, step, at_once, rule, flags, tables, call, penalties, coefficients, params,
-                    grads, slots, buffers, squares)  # fmt: skip
+        _use_blocks(frame, 0, params.size, step, at_once)
     else:
         for i in range(tensors.shape[0]):
             if not tensors[i, 5]:
                 begin, end = stretch(tensors[i, 1], member, members)
-                _use_blocks(tensors[i, 0] + begin, tensors[i, 0] + end, member, step, at_once, rule, flags, tables,
-                            call, penalties, coefficients, params, grads, slots, buffers, squares)  # fmt: skip
+                _use_blocks(frame, tensors[i, 0] + begin, tensors[i, 0] + end, step, at_once)
         for i in range(instructions.shape[0] - 1, -1, -1):
             t = instructions[i]
             first, width = t[T.KERNEL], t[T.WIDTH_OUT]
             if not shares(t, call):
                 begin, end = stretch(t[T.WIDTH_IN] * width if t[T.SHARED] else 0, member, members)
-                _use_blocks(first + begin, first + end, member, step, at_once, rule, flags, tables, call, penalties,
-                            coefficients, params, grads, slots, buffers, squares)  # fmt: skip
+                _use_blocks(frame, first + begin, first + end, step, at_once)
                 continue
             begin, end = t[T.WIDTH_IN] * member // members, t[T.WIDTH_IN] * (member + 1) // members
             few = call[C.PART_ROWS] * t[T.ROWS] <= _SLAB_ROWS
             height = max(1, _SLAB // width) if few else max(1, end - begin)
             for top in range(begin, end, height):
                 bottom = min(end, top + height)
-                share_of_kernel(i, tables, call, buffers, grads[0], top, bottom, again)
-                _use(first + top * width, first + bottom * width, member, step, at_once, rule, flags, tables, call,
-                     penalties, coefficients, params, grads, slots, buffers, squares)  # fmt: skip
+                share_of_kernel(frame, i, top, bottom, again)
+                _use(frame, first + top * width, first + bottom * width, step, at_once)
     if update_now and not at_once:
+        barrier, coefficients, g = F.barrier(frame), F.coefficients(frame)[step], F.grads(frame)[0]
         wait_for_all(barrier, members)
         if member == 0:
-            clip(flags, coefficients[step], tensors, grads[0])
+            clip(flags, coefficients, tensors, g)
         wait_for_all(barrier, members)
         begin, end = stretch(params.size, member, members)
-        update(rule, flags, coefficients[step], spans, params, grads[0], slots, begin, end)
-        round_parameters(params, begin, end, buffers[9])
+        update(arguments[A.RULE], flags, coefficients, F.spans(frame), params, g, F.slots(frame), begin, end)
+        round_parameters(params, begin, end, F.half_params(frame))

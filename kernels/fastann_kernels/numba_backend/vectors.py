@@ -76,14 +76,23 @@ class Writer:
         if VECTOR_BYTES == 64:
             self.store(value, start, offset, mask)
             return
-        # without registers for masks a masked store takes as long as tens of others
-        builder = self.builder
-        spread = cgutils.alloca_once(builder, self.vector)
-        builder.store(value, spread)
-        lanes = builder.bitcast(spread, self.number.as_pointer())
-        with cgutils.for_range_slice(builder, self.constant(0), count, self.constant(1), INT) as (lane, _):
-            single = builder.load(builder.gep(lanes, [lane]))
-            builder.store(single, builder.gep(start, [builder.add(offset, lane)]))
+        # without registers for masks a masked store takes as long as tens of others: half a vector if the count has
+        # that bit, half of what follows, and so on
+        builder, place, half = self.builder, self.builder.gep(start, [offset]), self.lanes // 2
+        while half:
+            lower, upper = (self._lanes(value, range(first, first + half)) for first in (0, half))
+            wanted = builder.icmp_signed("!=", builder.and_(count, self.constant(half)), self.constant(0))
+            with builder.if_then(wanted):
+                builder.store(lower, builder.bitcast(place, lower.type.as_pointer()), align=self.size)
+            value = builder.select(wanted, upper, lower)
+            place = builder.select(wanted, builder.gep(place, [self.constant(half)]), place)
+            half //= 2
+
+    def _lanes(self, value: Any, chosen: range) -> Any:
+        """Return a shorter vector of the chosen lanes."""
+        kind = ir.VectorType(SHORT, len(chosen))
+        undefined = ir.Constant(value.type, ir.Undefined)
+        return self.builder.shuffle_vector(value, undefined, ir.Constant(kind, list(chosen)))
 
     def prefetch(self, start: Any, offset: Any) -> None:
         """Have the cache line of start[offset] fetched; it need not exist."""
@@ -99,6 +108,10 @@ class Writer:
         return self.builder.call(
             cgutils.get_or_insert_function(self.module, kind, f"llvm.fma.{self._suffix}"), [a, b, c]
         )
+
+    def opaque(self, value: Any) -> Any:
+        """Return a value of which LLVM does not know how it came about."""
+        return self.builder.asm(ir.FunctionType(value.type, [value.type]), "", "=r,0", [value], False)
 
     def constant(self, value: int) -> Any:
         """Return a 64-bit integer."""
@@ -153,24 +166,25 @@ class _Sums(Writer):
 
 
 class _Gather(Writer):
-    """out[r] = x[order[r]]; takes rows, width, columns, x, order, out."""
+    """out[r] = x[order[r]]; takes rows, width, columns, x, order, visited, ahead, out."""
 
-    #: Rows whose first lines are fetched ahead of their turn.
-    _AHEAD = 12
-
-    def write(self, rows: Any, width: Any, columns: Any, x: Any, order: Any, out: Any) -> None:
-        """Write a loop over rows; that of a later row is fetched while one is copied."""
+    def write(
+        self, rows: Any, width: Any, columns: Any, x: Any, order: Any, visited: Any, ahead: Any, out: Any
+    ) -> None:
+        """Write a loop over rows; both ends of a later row are fetched while one is copied."""
         builder = self.builder
-        last_row = builder.sub(rows, self.constant(1))
+        last_row = builder.sub(visited, self.constant(1))
         lanes = self.constant(self.lanes)
         last = builder.sub(width, lanes)
         wide = builder.icmp_signed(">=", last, self.constant(0))
+        line = self.constant(64 // self.size)
+        ends = [self.constant(0), line, builder.sub(width, self.constant(1))]
         with cgutils.for_range_slice(builder, self.constant(0), rows, self.constant(1), INT) as (row, _):
-            later = builder.add(row, self.constant(self._AHEAD))
+            later = builder.add(row, ahead)
             later = builder.select(builder.icmp_signed("<", later, last_row), later, last_row)
-            ahead = builder.mul(builder.load(builder.gep(order, [later])), columns)
-            for line in range(2):
-                self.prefetch(x, builder.add(ahead, self.constant(line * 64 // self.size)))
+            begin = builder.mul(builder.load(builder.gep(order, [later])), columns)
+            for end in ends:
+                self.prefetch(x, builder.add(begin, end))
             source = builder.mul(builder.load(builder.gep(order, [row])), columns)
             target = builder.mul(row, width)
 
@@ -219,19 +233,23 @@ def column_sums(typingctx, rows, columns, x, out, add):
 
 
 @intrinsic
-def gather_rows(typingctx, rows, width, columns, x, order, out):
-    """out[r] = x[order[r]][:width] for r < rows; x has rows of `columns`, out of `width` elements."""
+def gather_rows(typingctx, rows, width, columns, x, order, ahead, out):
+    """out[r] = x[order[r]][:width] for r < rows; x has rows of `columns`, out of `width` elements.
+
+    Row order[r + ahead] is fetched into the cache when row r is copied, where the order goes on that far.
+    """
 
     def codegen(context, builder, signature, args):
         number = context.get_data_type(signature.args[3].dtype)
         pointer = number.as_pointer()
         function, new = function_of(
-            builder.module, "gather_rows", number, [INT, INT, INT, pointer, INT.as_pointer(), pointer]
+            builder.module, "gather_rows", number, [INT, INT, INT, pointer, INT.as_pointer(), INT, INT, pointer]
         )
         if new:
             _Gather(function, number).write(*function.args)
-        data = [context.make_array(signature.args[i])(context, builder, args[i]).data for i in (3, 4, 5)]
-        builder.call(function, [*args[:3], *data])
+        x, order, out = (context.make_array(signature.args[i])(context, builder, args[i]) for i in (3, 4, 6))
+        visited = cgutils.unpack_tuple(builder, order.shape, 1)[0]
+        builder.call(function, [*args[:3], x.data, order.data, visited, args[5], out.data])
         return context.get_dummy_value()
 
-    return types.void(types.intp, types.intp, types.intp, x, order, out), codegen
+    return types.void(types.intp, types.intp, types.intp, x, order, types.intp, out), codegen

@@ -9,6 +9,7 @@ rows of the batch.
 from __future__ import annotations
 
 from fastann_kernels.numba_backend import calls as C
+from fastann_kernels.numba_backend import frame as F
 from fastann_kernels.numba_backend import operations as O
 from fastann_kernels.numba_backend import plan as T
 from fastann_kernels.numba_backend.activations import activate, activate_backward
@@ -25,21 +26,22 @@ CALLED = 4  # the first of the instructions that are compiled on their own, see 
 
 
 @lean
-def call_instruction(kind, i, tables, call, params, grads, buffers, shared, barrier):
+def call_instruction(frame, kind, i):
     """Call instruction i, which is compiled on its own, and return what it adds to the loss."""
-    t, integers, reals, calls = tables[0][i], tables[11], tables[12], tables[13]
+    t, integers, reals = F.instructions(frame)[i], F.integers(frame), F.reals(frame)
     return O.call_operation(
-        calls[i, kind], call, integers[t[T.INTEGERS] : t[T.INTEGERS_END]], reals[t[T.NUMBERS] : t[T.NUMBERS_END]],
-        params, grads, buffers[0], buffers[1], buffers[2], buffers[7], shared, barrier,
+        F.calls(frame)[i, kind], F.call(frame), integers[t[T.INTEGERS] : t[T.INTEGERS_END]],
+        reals[t[T.NUMBERS] : t[T.NUMBERS_END]], F.params(frame), F.own_grads(frame), F.values(frame), F.deltas(frame),
+        F.scratch(frame), F.workspace(frame), F.shared(frame), F.barrier(frame),
     )  # fmt: skip
 
 
 @lean
-def forward(tables, call, params, grads, buffers, shared, barrier, skip_fused):
+def forward(frame, skip_fused):
     """Run every instruction on this member's rows; return what instructions add to the loss."""
-    instructions, numbers = tables[0], tables[1]
-    values, scratch = buffers[0], buffers[2]
-    halves, half_params = as_halves(buffers[8]), as_halves(buffers[9])
+    instructions, numbers, call, params = F.instructions(frame), F.numbers(frame), F.call(frame), F.params(frame)
+    values, scratch = F.values(frame), F.scratch(frame)
+    halves, half_params = as_halves(F.halves(frame)), as_halves(F.half_params(frame))
     rows, capacity, place, training = call[C.ROWS], call[C.CAPACITY], call[C.PLACE], call[C.TRAINING]
     added = 0.0
     for i in range(instructions.shape[0]):
@@ -47,7 +49,7 @@ def forward(tables, call, params, grads, buffers, shared, barrier, skip_fused):
         if t[T.OP] == RESHAPE or (skip_fused and t[T.FUSED]):
             continue
         if t[T.OP] >= CALLED:
-            added += call_instruction(O.FORWARD, i, tables, call, params, grads, buffers, shared, barrier)
+            added += call_instruction(frame, O.FORWARD, i)
             continue
         wide, above = rows * t[T.ROWS], place * t[T.ROWS]
         n_in, n_out = t[T.WIDTH_IN], t[T.WIDTH_OUT]
@@ -78,16 +80,16 @@ def forward(tables, call, params, grads, buffers, shared, barrier, skip_fused):
 
 
 @lean
-def backward(tables, call, params, grads, buffers, shared, barrier, again):
+def backward(frame, again):
     """Run every instruction's gradient, last to first; the losses have written the gradients of the outputs.
 
     Gradients of parameters are added to what is there if `again`; those of kernels that the team shares are left to
     `share_of_kernel`. Return the squared norms of the gradients of this member's rows, added up, if they are to be
     measured.
     """
-    instructions, numbers = tables[0], tables[1]
-    values, deltas, scratch = buffers[0], buffers[1], buffers[2]
-    halves, half_params = as_halves(buffers[8]), as_halves(buffers[9])
+    instructions, numbers, call, params = F.instructions(frame), F.numbers(frame), F.call(frame), F.params(frame)
+    values, deltas, scratch, grads = F.values(frame), F.deltas(frame), F.scratch(frame), F.own_grads(frame)
+    halves, half_params = as_halves(F.halves(frame)), as_halves(F.half_params(frame))
     rows, capacity, place, training = call[C.ROWS], call[C.CAPACITY], call[C.PLACE], call[C.TRAINING]
     squares = 0.0
     for i in range(instructions.shape[0] - 1, -1, -1):
@@ -95,7 +97,7 @@ def backward(tables, call, params, grads, buffers, shared, barrier, again):
         if not t[T.BACKWARD]:
             continue
         if t[T.OP] >= CALLED:
-            call_instruction(O.BACKWARD, i, tables, call, params, grads, buffers, shared, barrier)
+            call_instruction(frame, O.BACKWARD, i)
             continue
         wide, above = rows * t[T.ROWS], place * t[T.ROWS]
         n_in, n_out = t[T.WIDTH_IN], t[T.WIDTH_OUT]
@@ -152,12 +154,14 @@ def shares(t, call):
 
 
 @lean
-def share_of_kernel(i, tables, call, buffers, g, begin, end, again):
-    """Write rows begin..end of the gradient of instruction i's kernel, from all rows in the buffers, to the flat `g`.
+def share_of_kernel(frame, i, begin, end, again):
+    """Write rows begin..end of the gradient of instruction i's kernel, from all rows in the buffers, to member 0's
+    gradients.
 
     All members must be through with `backward`.
     """
-    t, values, deltas, halves = tables[0][i], buffers[0], buffers[1], as_halves(buffers[8])
+    t, call, g = F.instructions(frame)[i], F.call(frame), F.grads(frame)[0]
+    values, deltas, halves = F.values(frame), F.deltas(frame), as_halves(F.halves(frame))
     rows, n_in, n_out = call[C.PART_ROWS] * t[T.ROWS], t[T.WIDTH_IN], t[T.WIDTH_OUT]
     x, delta = t[T.IN] * call[C.CAPACITY], t[T.D_OUT] * call[C.CAPACITY]
     x_end, delta_end = x + rows * n_in, delta + rows * n_out
