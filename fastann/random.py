@@ -8,10 +8,12 @@ depends on the seed and an index only, a run that is resumed continues with the 
 from __future__ import annotations
 
 import operator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from fastann_kernels.at_once import both
+from fastann_kernels.orders import shuffle
 from numpy.typing import NDArray
 
 _WEIGHTS, _ORDER = 0, 1
@@ -79,20 +81,27 @@ def epoch_order(seed: int, epoch: int, rows: int) -> NDArray[np.int64]:
     return _generator(seed, _ORDER, epoch).permutation(np.int64(rows)).astype(np.int64, copy=False)
 
 
-def epoch_orders(seed: int, first: int, count: int, rows: int) -> NDArray[np.int64]:
+def epoch_orders(
+    seed: int,
+    first: int,
+    count: int,
+    rows: int,
+    shuffle: Callable[[np.random.Generator, NDArray[np.int64]], None] = shuffle,
+) -> NDArray[np.int64]:
     """Return int64[count * rows], the orders of epochs first, first + 1, ..., one after the other.
 
-    Two threads draw several: that takes half the time, which is not little beside the epochs of a small network.
+    Two threads draw several: that takes half the time, which is not little beside the epochs of a small network. A
+    backend may know a faster `shuffle` of the same result.
 
     >>> orders = epoch_orders(7, 3, 2, 100)
     >>> bool((orders[100:] == epoch_order(7, 4, 100)).all())
     True
     """
-    orders = np.tile(np.arange(rows), (count, 1))
+    orders = np.empty((count, rows), np.int64)
 
     def draw(every_other: int) -> None:
         for epoch in range(every_other, count, 2):
-            _generator(seed, _ORDER, first + epoch).shuffle(orders[epoch])
+            shuffle(_generator(seed, _ORDER, first + epoch), orders[epoch])
 
     both(lambda: draw(0), lambda: draw(1), threads=count > 1 and count * rows >= _WORTH_A_THREAD)
     return orders.reshape(-1)

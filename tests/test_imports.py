@@ -182,6 +182,7 @@ ONE_SIDED = {
         "panels": "parts of matrices copied in the order in which they are multiplied; XLA has its own way",
         "products": "products of matrices, written in LLVM's language; XLA has its own",
         "plan": "turns a program into tables of integers; JAX traces it",
+        "shuffling": "shuffles as NumPy does, faster; beside a step of JAX NumPy's time does not count",
         "steps": "divides the optimizer's work among threads; XLA does",
         "team": "threads that share a batch; XLA has its own",
         "vectors": "vector instructions, written in LLVM's language; XLA has its own",

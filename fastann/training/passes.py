@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from fastann_kernels.backend import get_backend
 from numpy.typing import NDArray
 
 from fastann.random import epoch_orders
@@ -63,6 +64,7 @@ class Passes:
         self._batch_size = batch_size
         self.shuffle = shuffle
         self._draw = draw
+        self._shuffle = get_backend(session.backend).shuffle
         self._order: NDArray[np.int64] | None = None
         self._position = rows
 
@@ -102,6 +104,6 @@ class Passes:
         if not self.shuffle:
             return None
         if self._draw is None:
-            return epoch_orders(seed, first, count, self.rows)
+            return epoch_orders(seed, first, count, self.rows, self._shuffle)
         orders = [self._draw(seed, first + number, self.rows) for number in range(count)]
         return orders[0] if count == 1 else np.concatenate(orders)

@@ -228,6 +228,9 @@ class Backend(Protocol):
     def evaluate_many(self, jobs: Sequence[EvaluateJob]) -> list[Done]:
         """Run evaluations of this backend's executors at the same time; each as `Executor.evaluate` alone."""
 
+    def shuffle(self, generator: np.random.Generator, order: NDArray[np.int64]) -> None:
+        """Do what `fastann_kernels.orders.shuffle` does, number by number; the generator is new, and not used again."""
+
     def describe(self) -> dict[str, Any]:
         """Return versions, devices, threads and libraries, for `fastann info`."""
 

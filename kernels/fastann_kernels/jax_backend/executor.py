@@ -13,6 +13,7 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
+from fastann_kernels import orders
 from fastann_kernels.backend import (
     Array,
     Done,
@@ -335,6 +336,10 @@ class JaxBackend:
     def evaluate_many(self, jobs: Sequence[EvaluateJob]) -> list[Done]:
         """Run evaluations, those alike as one program."""
         return evaluate_many(jobs)
+
+    def shuffle(self, generator: np.random.Generator, order: NDArray[np.int64]) -> None:
+        """Write a shuffled 0 .. n - 1."""
+        orders.shuffle(generator, order)
 
     def describe(self) -> dict[str, Any]:
         """Return versions, platform, devices and JAX's own 64-bit setting (which float64 here does not need)."""

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastann_kernels import orders
 from fastann_kernels.backend import Done, EvaluateJob, TrainJob
 from fastann_kernels.machine import threads_allowed, versions
-from fastann_kernels.numba_backend import blas, machine_code
+from fastann_kernels.numba_backend import blas, machine_code, shuffling
 from fastann_kernels.numba_backend.executor import NumbaExecutor
 from fastann_kernels.numba_backend.many import evaluate_many, train_many
 from fastann_kernels.numba_backend.team import single_threaded_blas
@@ -44,6 +45,12 @@ class NumbaBackend:
     def evaluate_many(jobs: Sequence[EvaluateJob]) -> list[Done]:
         """Run evaluations, a thread each; see `fastann_kernels.backend.Backend`."""
         return evaluate_many(jobs)
+
+    @staticmethod
+    def shuffle(generator: np.random.Generator, order: NDArray[np.int64]) -> None:
+        """Write a shuffled 0 .. n - 1; see `fastann_kernels.backend.Backend`."""
+        if not shuffling.shuffle(generator, order):
+            orders.shuffle(generator, order)
 
     @staticmethod
     def multiply(a: NDArray[np.float32], b: NDArray[np.float32], out: NDArray[np.float32]) -> None:

@@ -30,6 +30,20 @@ def array_at(context: Any, builder: Any, kind: Any, address: Any, shape: list[An
     return made._getvalue()
 
 
+@intrinsic
+def array_of(typingctx: Any, address: Any, size: Any) -> Any:
+    """Return int64[size] at an address, a number or a pointer."""
+    kind = types.Array(types.int64, 1, "C")
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        address, size = args
+        if isinstance(signature.args[0], types.CPointer):
+            address = builder.ptrtoint(address, context.get_value_type(types.int64))
+        return array_at(context, builder, kind, address, [size])
+
+    return kind(address, types.intp), codegen
+
+
 def _field(row: int, dtype: str, axes: int) -> Any:
     """Return a function that takes an array out of the table of a frame."""
 
