@@ -2,8 +2,9 @@
 
 Cached machine code refers to the symbols `fastann_sgemm` and `fastann_dgemm` by name; `bind` decides what stands behind
 them, so the provider can change without compiling anything. MKL is taken where it is installed (the extra
-`fastann[mkl]`), else the BLAS that scipy brings (OpenBLAS, or Accelerate on macOS), reached through the addresses that
-scipy publishes for Cython. The environment variable FASTANN_BLAS (mkl, scipy) chooses otherwise.
+`fastann[mkl]`), but for AMD's processors without AVX-512, where it is slower; else the BLAS that scipy brings
+(OpenBLAS, or Accelerate on macOS), reached through the addresses that scipy publishes for Cython. The environment
+variable FASTANN_BLAS (mkl, scipy) chooses otherwise.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from threadpoolctl import ThreadpoolController
 
 from fastann_kernels.numba_backend.compiling import cgutils, intrinsic, types
 from fastann_kernels.numba_backend.early import published_by_scipy
+from fastann_kernels.numba_backend.vectors import VECTOR_BYTES
 
 SYMBOLS = {"float32": "fastann_sgemm", "float64": "fastann_dgemm"}
 HALVES = "fastann_hgemm"  # factors in bfloat16 (uint16), result in float32
@@ -50,7 +52,7 @@ def bind() -> str:
         wish = os.environ.get("FASTANN_BLAS", "").strip().lower()
         if wish not in ("", *PROVIDERS):
             raise ValueError(f"FASTANN_BLAS must be one of {', '.join(map(repr, PROVIDERS))}, got {wish!r}.")
-        library = None if wish == "scipy" else _mkl()
+        library = None if wish == "scipy" or (not wish and mkl_is_slow()) else _mkl()
         if wish == "mkl" and library is None:
             raise ValueError("FASTANN_BLAS asks for MKL, which is not installed: pip install 'fastann[mkl]'.")
         for symbol, routine in _ROUTINES.items():
@@ -61,13 +63,19 @@ def bind() -> str:
     return _bound
 
 
+def mkl_is_slow() -> bool:
+    """Return whether this is a processor on which MKL is slower than OpenBLAS: AMD's before AVX-512 (measured on one of
+    two cores: 131 against 160 to 186 GFLOP/s in large products)."""
+    return VECTOR_BYTES < 64 and llvmlite.binding.get_host_cpu_name().startswith(("znver", "bdver"))
+
+
 def why_no_halves() -> str | None:
     """Return why there are no products of bfloat16 here; None if there are."""
-    if bind() != "mkl":
-        return "they need Intel's MKL (pip install 'fastann[mkl]', and FASTANN_BLAS not 'scipy')"
     features = llvmlite.binding.get_host_cpu_features()
     if not any(features.get(name) for name in _HALF_INSTRUCTIONS):
         return "this processor has no instructions for them (AVX512-BF16 or AMX)"
+    if bind() != "mkl":
+        return "they need Intel's MKL (pip install 'fastann[mkl]', and FASTANN_BLAS not 'scipy')"
     return None
 
 

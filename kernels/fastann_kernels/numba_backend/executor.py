@@ -36,10 +36,10 @@ _WORK_TO_WAKE = 2e8
 
 #: Multiplications of a product up to which ours beats the library, by library and bytes of the processor's vectors
 #: (measured in trainings on Intel with AVX-512, and on AMD with AVX2).
-_SMALL_PRODUCT = {("scipy", 64): 1 << 26, ("mkl", 64): 1 << 18, ("scipy", 32): 1 << 29, ("mkl", 32): 1 << 26}
+_SMALL_PRODUCT = {("scipy", 64): 1 << 26, ("mkl", 64): 1 << 18, ("scipy", 32): 1 << 27, ("mkl", 32): 1 << 26}
 
-#: The same where it has not been measured.
-_UNKNOWN_VECTORS = 1 << 18
+#: The same where it has not been measured, and where ours always does.
+_UNKNOWN_VECTORS, _ALWAYS = 1 << 18, 1 << 62
 
 #: Rows of a larger batch that a member works on at once: buffers are as small as they can be without loss (measured).
 _ROWS_AT_ONCE, _NO_PARTS = 1024, 1 << 40
@@ -185,7 +185,7 @@ class NumbaExecutor:
 
     def __init__(self, program: Program, precision: str = "float32") -> None:
         _check(program, precision)
-        self._small = _SMALL_PRODUCT.get((blas.bind(), VECTOR_BYTES), _UNKNOWN_VECTORS)
+        self._small = _small_product(blas.bind())
         self.program = program
         self.precision = precision
         self.few = min(_FEW_ROWS, _FEW_MULTIPLICATIONS // max(1, program.multiplications))
@@ -423,6 +423,13 @@ class NumbaExecutor:
         if space is None or space.capacity < rows or len(space.buffers) < members or space.rows * members < rows:
             space = self._local.space = Workspace(self, rows, members)
         return space
+
+
+def _small_product(provider: str) -> int:
+    """Return up to how many multiplications a product is for `small_gemm`."""
+    if provider == "mkl" and blas.mkl_is_slow():
+        return _ALWAYS
+    return _SMALL_PRODUCT.get((provider, VECTOR_BYTES), _UNKNOWN_VECTORS)
 
 
 def _only_dense(program: Program) -> bool:
