@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+#: Labels of batch sizes that fit under a panel side by side.
+_MOST_UPRIGHT = 6
+
 
 @dataclass(frozen=True)
 class Speed:
@@ -74,9 +77,22 @@ def _draw(axes: Axes, speeds: Sequence[Speed], labels: Sequence[str]) -> None:
     axes.set_xscale("log", base=2)
     logarithmic(axes)
     axes.set_xlabel("batch size (rows)")
-    axes.set_xticks(sorted({size for speed in speeds for size in speed.batch_sizes}))
+    sizes = sorted({size for speed in speeds for size in speed.batch_sizes})
+    crowded = len(sizes) > _MOST_UPRIGHT
+    axes.set_xticks(_apart(sizes) if crowded else sizes)
+    if crowded:
+        axes.tick_params(axis="x", labelrotation=45)
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
+def _apart(sizes: Sequence[int]) -> list[int]:
+    """Return those of ascending sizes whose labels do not run into one another: each four times the one before."""
+    chosen: list[int] = []
+    for size in sizes:
+        if not chosen or size >= 4 * chosen[-1]:
+            chosen.append(size)
+    return chosen
 
 
 def _handles(axes: Sequence[Axes], labels: Sequence[str]) -> list[Artist]:

@@ -23,10 +23,13 @@ def test_the_order_is_numpys(rows: int, backend: str) -> None:
         generator(seed).shuffle(expected)
         get_backend(backend).shuffle(generator(seed), order)
         np.testing.assert_array_equal(order, expected)
+        ours = np.full(rows, -1, np.int64)
+        assert shuffling.shuffled(generator(seed), ours)
+        np.testing.assert_array_equal(ours, expected)
 
 
 def test_only_the_generator_it_knows_is_taken() -> None:
-    order = np.full(5, -1, np.int64)
+    order = np.full(5000, -1, np.int64)
     assert shuffling.shuffle(generator(0), order.copy())
     half_used = generator(0)
     half_used.integers(0, 9, dtype=np.uint32)
@@ -45,9 +48,9 @@ def test_a_numpy_that_shuffles_otherwise_is_noticed(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(np.random, "Generator", Other)
     shuffling._known.cache_clear()
     try:
-        order = np.full(6, -1, np.int64)
+        order = np.full(5000, -1, np.int64)
         assert not shuffling.shuffle(np.random.Generator(np.random.PCG64(3)), order)
         get_backend("numba").shuffle(np.random.Generator(np.random.PCG64(3)), order)
-        assert order.tolist() == [5, 4, 3, 2, 1, 0]
+        assert order.tolist() == list(range(4999, -1, -1))
     finally:
         shuffling._known.cache_clear()

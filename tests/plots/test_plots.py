@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import os
 import subprocess
 import sys
@@ -74,6 +75,18 @@ def test_throughput_draws_every_line() -> None:
     assert iris.get_ylim()[0] < 2e4 < 4e6 < iris.get_ylim()[1]
     assert legend_texts(figure) == ["numba", "jax"]
     assert iris.lines[1].get_color() == wine.lines[0].get_color() != iris.lines[0].get_color()
+
+
+def test_labels_of_many_batch_sizes_keep_apart() -> None:
+    sizes = (1, 4, 16, 32, 64, 128, 256, 512, 1024, 4096, 16384, 65536)
+    figure = throughput({str(i): [Speed("numba", sizes, sizes)] for i in range(4)})
+    figure.canvas.draw()
+    for axes in figure.axes:
+        assert list(axes.get_xticks()) == [1, 4, 16, 64, 256, 1024, 4096, 16384, 65536]
+        # the labels are turned: their right ends have to be a line apart
+        ends = [label.get_window_extent().x1 for label in axes.get_xticklabels()]
+        height = axes.get_xticklabels()[0].get_fontsize() * figure.dpi / 72
+        assert min(b - a for a, b in itertools.pairwise(ends)) > height
 
 
 @pytest.mark.parametrize("draw", [lambda: loss_curves(CURVES), lambda: throughput(SPEEDS)])

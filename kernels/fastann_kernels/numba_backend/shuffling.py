@@ -24,8 +24,9 @@ from fastann_kernels.numba_backend.machine_code import Code
 _WORD, _STATE = ir.IntType(64), ir.IntType(128)
 _MULTIPLIER = 0x2360ED051FC65DA44385DF649FCCF645
 
-#: Most rows, for which 32 bits of a number are enough.
-_MOST = 1 << 31
+#: Rows from which it is worth the hundredth of a second that loading takes, and up to which 32 bits of a number are
+#: enough.
+_LEAST, _MOST = 1 << 11, 1 << 31
 
 # Words of the table: the generator's state and increment, where the order lies, how many rows it has.
 _HIGH, _LOW, _INCREMENT_HIGH, _INCREMENT_LOW, _ADDRESS, _ROWS = range(6)
@@ -97,14 +98,15 @@ def _function() -> Any:
 
 def shuffle(generator: np.random.Generator, order: NDArray[np.int64]) -> bool:
     """Write 0 .. n - 1 to `order` as `generator.shuffle` would shuffle it, without the GIL; return False, and write
-    nothing, where it is not sure that it would be the same.
+    nothing, where it is not sure that it would be the same, and where the rows are few.
 
     The generator stays where it is, and must not have been used before for half a number.
     """
-    return _known() and _shuffled(generator, order)
+    return len(order) >= _LEAST and _known() and shuffled(generator, order)
 
 
-def _shuffled(generator: np.random.Generator, order: NDArray[np.int64]) -> bool:
+def shuffled(generator: np.random.Generator, order: NDArray[np.int64]) -> bool:
+    """Do what `shuffle` does, for any number of rows and whatever NumPy does."""
     found = generator.bit_generator.state
     if found["bit_generator"] != "PCG64" or found["has_uint32"] or len(order) > _MOST:
         return False
@@ -121,6 +123,6 @@ def _known() -> bool:
     for rows in (1, 2, 100, 1025):
         ours, theirs = np.empty(rows, np.int64), np.arange(rows)
         np.random.Generator(np.random.PCG64(rows)).shuffle(theirs)
-        if not _shuffled(np.random.Generator(np.random.PCG64(rows)), ours) or not np.array_equal(ours, theirs):
+        if not shuffled(np.random.Generator(np.random.PCG64(rows)), ours) or not np.array_equal(ours, theirs):
             return False
     return True
