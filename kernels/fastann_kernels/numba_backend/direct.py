@@ -1,4 +1,4 @@
-"""Calling the epoch loop: machine code at an address, given a table that says where everything lies."""
+"""Calling machine code at an address, as the epoch loop, given a table that says where everything lies."""
 
 from __future__ import annotations
 
@@ -17,10 +17,15 @@ from fastann_kernels.numba_backend.machine_code import Code
 _SIGNATURE = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p)
 
 
+def loaded(name: str, build: Callable[[], Code]) -> Callable[[Any], int]:
+    """Return machine code for a `DirectCall`, see `machine_code.address`; calling it releases the GIL."""
+    return _SIGNATURE(machine_code.address(name, build))
+
+
 @cache
 def loop(dtype: str) -> Callable[[Any], int]:
-    """Return the loop for buffers of one type, see `interpreter`; calling it releases the GIL."""
-    return _SIGNATURE(machine_code.address(f"run.{dtype}", lambda: _build(dtype)))
+    """Return the loop for buffers of one type, see `interpreter`."""
+    return loaded(f"run.{dtype}", lambda: _build(dtype))
 
 
 def _build(dtype: str) -> Code:
@@ -30,10 +35,10 @@ def _build(dtype: str) -> Code:
 
 
 class DirectCall:
-    """The loop with a table that stays where it is; calling it runs it.
+    """Machine code with a table that stays where it is; calling it runs it.
 
     Args:
-        function: the loop.
+        function: from `loaded`.
         table: machine words, see `arguments`.
         arrays: what lies at the addresses in the table; kept alive.
     """
@@ -50,7 +55,7 @@ class DirectCall:
     def __call__(self) -> None:
         """Run."""
         if self._loop(self._place):
-            raise RuntimeError("the compiled epoch loop has raised an exception.")
+            raise RuntimeError("a compiled kernel has raised an exception.")
 
     @property
     def completed(self) -> int:

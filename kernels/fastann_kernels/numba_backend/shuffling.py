@@ -2,12 +2,11 @@
 
 NumPy calls its generator through a pointer for every number and mispredicts every other rejection; beside the epochs of
 a small network that was a fifth of the time. Fisher-Yates with numbers below a mask, where those beyond the end are
-rejected (Lemire 2019, arXiv:1805.10941, section 3); PCG64 is O'Neill 2014, HMC-CS-2014-0905.
+rejected (Knuth, TAOCP 2, 3.4.2, algorithm P); PCG64 is O'Neill 2014, HMC-CS-2014-0905.
 """
 
 from __future__ import annotations
 
-import ctypes
 from functools import cache
 from typing import Any
 
@@ -15,11 +14,9 @@ import numpy as np
 from llvmlite import ir
 from numpy.typing import NDArray
 
-from fastann_kernels.numba_backend import machine_code
 from fastann_kernels.numba_backend.compiling import compiled, intrinsic, lean, types
-from fastann_kernels.numba_backend.direct import DirectCall
+from fastann_kernels.numba_backend.direct import DirectCall, loaded
 from fastann_kernels.numba_backend.frame import array_of
-from fastann_kernels.numba_backend.machine_code import Code
 
 _WORD, _STATE = ir.IntType(64), ir.IntType(128)
 _MULTIPLIER = 0x2360ED051FC65DA44385DF649FCCF645
@@ -89,11 +86,7 @@ def _shuffle(table):
 
 @cache
 def _function() -> Any:
-    def build() -> Code:
-        return compiled(_shuffle, (types.CPointer(types.int64),), by_address=True)
-
-    kind = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p)
-    return kind(machine_code.address("shuffle", build))
+    return loaded("shuffle", lambda: compiled(_shuffle, (types.CPointer(types.int64),), by_address=True))
 
 
 def shuffle(generator: np.random.Generator, order: NDArray[np.int64]) -> bool:
