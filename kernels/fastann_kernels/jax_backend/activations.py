@@ -20,7 +20,8 @@ SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805  # Klambauer et 
 
 def relu(z: Array, alpha: float = 0.0) -> Array:
     """max(z, 0), or alpha z below 0; the slope at 0 is alpha."""
-    return jnp.where(z > 0, z, alpha * z)
+    # XLA keeps a multiplication by 0, forward and backward, as it would have to keep a NaN.
+    return jnp.where(z > 0, z, alpha * z) if alpha else jax.nn.relu(z)
 
 
 def relu6(z: Array) -> Array:

@@ -53,19 +53,19 @@ class Outcome(NamedTuple):
     squares: Array | None = None
 
 
-#: An `Outcome` of many batches on its way to the host: its numbers side by side, a row a batch, and the outputs.
+#: An `Outcome` on its way to the host: its numbers side by side, a row for each of many batches, and the outputs.
 Packed = tuple[Array, Array | None]
 
 
 def pack(outcome: Outcome) -> Packed:
-    """Put the numbers of many batches into one array: each array that leaves the device costs as much as a step."""
+    """Put the numbers of one batch into one array: each that a step writes, or leaves the device, costs its time."""
     loss, parts, sums, weights, collected, squares = outcome
     measured = [] if squares is None else [squares]
-    return jnp.concatenate([loss[:, None], parts, sums, weights, *measured], axis=1), collected
+    return jnp.concatenate([loss[None], parts, sums, weights, *measured]), collected
 
 
 def unpack(program: Program, packed: Packed) -> Outcome:
-    """Undo `pack`; works on NumPy arrays as well."""
+    """Undo `pack` for many batches; works on NumPy arrays as well."""
     numbers, collected = packed
     after_parts = 1 + len(program.losses)
     after_sums = after_parts + len(program.metrics)
@@ -215,12 +215,12 @@ def take(data: Data, order: Array | None, start: Array, size: int) -> Data:
 
 
 def over_batches(
-    step: Callable[[Carry, Array, int], tuple[Carry, Outcome]],
+    step: Callable[[Carry, Array, int], tuple[Carry, Packed]],
     carry: Carry,
     rows: int,
     batch_size: int,
     unroll: int = 1,
-) -> tuple[Carry, Outcome]:
+) -> tuple[Carry, Packed]:
     """Run step(carry, number of the step, its rows) over `rows` rows; the last step may be short.
 
     Full batches are one scan, `unroll` of them a turn of its loop; a short one is a step of its own in the same trace,
@@ -229,14 +229,16 @@ def over_batches(
     full, rest = divmod(rows, batch_size)
     if (full, rest) == (1, 0):
         full, rest = 0, batch_size
-    stretches: list[Outcome] = []
+    stretches: list[Packed] = []
     if full:
-        numbers = jnp.arange(full, dtype=jnp.int32)
-        carry, many = lax.scan(lambda c, k: step(c, k, batch_size), carry, numbers, unroll=min(unroll, full))
-        stretches.append(many._replace(outputs=_rows_first(many.outputs)))
+        steps = jnp.arange(full, dtype=jnp.int32)
+        carry, (numbers, collected) = lax.scan(
+            lambda c, k: step(c, k, batch_size), carry, steps, unroll=min(unroll, full)
+        )
+        stretches.append((numbers, _rows_first(collected)))
     if rest:
-        carry, one = step(carry, jnp.asarray(full, jnp.int32), rest)
-        stretches.append(jax.tree.map(lambda a: a[None], one)._replace(outputs=one.outputs))
+        carry, (numbers, collected) = step(carry, jnp.asarray(full, jnp.int32), rest)
+        stretches.append((numbers[None], collected))
     if len(stretches) == 1:
         return carry, stretches[0]
     return carry, jax.tree.map(lambda a, b: jnp.concatenate([a, b]), *stretches)
@@ -275,7 +277,7 @@ def train(
         raise ValueError("the program has no update rule.")
     gradient = jax.value_and_grad(batch_loss, has_aux=True)
 
-    def step(carry: Trained, k: Array, size: int) -> tuple[Trained, Outcome]:
+    def step(carry: Trained, k: Array, size: int) -> tuple[Trained, Packed]:
         before, finite = carry
         tensors, slots = before
         batch = take(data, order, k * batch_size, size)
@@ -294,10 +296,10 @@ def train(
         if stop:
             finite = finite & jnp.isfinite(outcome.loss)
             after = jax.tree.map(partial(jnp.where, finite), after, before)
-        return (after, finite), outcome
+        return (after, finite), pack(outcome)
 
-    (trained, _), outcome = over_batches(step, (state, jnp.asarray(True)), rows, batch_size, unroll)
-    return trained, pack(outcome)
+    (trained, _), packed = over_batches(step, (state, jnp.asarray(True)), rows, batch_size, unroll)
+    return trained, packed
 
 
 def train_many(
@@ -362,15 +364,13 @@ def gradient_squares(
     """Return (batches, 2), the squared norms of gradients of batches at the same parameters."""
     penalties = jnp.zeros((len(program.parameters), 2), storage_dtype(precision))
 
-    def step(carry: None, k: Array, size: int) -> tuple[None, Outcome]:
+    def step(carry: None, k: Array, size: int) -> tuple[None, Packed]:
         batch = take(data, order, k * batch_size, size)
         step_key = None if key is None else fold_in(key, k.astype(jnp.uint32))
-        outcome, _, _, squares = gradient_and_squares(tensors, program, precision, batch, penalties, step_key, False)
-        return None, outcome._replace(squares=squares())
+        _, _, _, squares = gradient_and_squares(tensors, program, precision, batch, penalties, step_key, False)
+        return None, (squares(), None)
 
-    measured = over_batches(step, None, rows, batch_size)[1].squares
-    assert measured is not None
-    return measured
+    return over_batches(step, None, rows, batch_size)[1][0]
 
 
 def evaluate(
@@ -384,11 +384,11 @@ def evaluate(
 ) -> Packed:
     """Run every row forward in order, without dropout."""
 
-    def step(carry: None, k: Array, size: int) -> tuple[None, Outcome]:
+    def step(carry: None, k: Array, size: int) -> tuple[None, Packed]:
         batch = take(data, None, k * batch_size, size)
-        return None, batch_loss(tensors, program, precision, batch, penalties, None, collect)[1][0]
+        return None, pack(batch_loss(tensors, program, precision, batch, penalties, None, collect)[1][0])
 
-    return pack(over_batches(step, None, data.x.shape[0], batch_size)[1])
+    return over_batches(step, None, data.x.shape[0], batch_size)[1]
 
 
 def predict(program: Program, precision: str, tensors: Tensors, x: Array) -> Array:
