@@ -56,7 +56,7 @@ def forget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None
 
     def forget() -> None:
         monkeypatch.setattr(machine_code, "_addresses", {})
-        machine_code._announce.cache_clear()
+        machine_code.announce.cache_clear()
         machine_code._warn.cache_clear()
 
     forget()
@@ -86,7 +86,7 @@ def one_byte_changed(path: Path) -> None:
 
 def of_another_function(path: Path) -> None:
     other = path.with_name("other")
-    machine_code._keep(build(), other)
+    machine_code.keep(build(), other)
     other.replace(path)
 
 

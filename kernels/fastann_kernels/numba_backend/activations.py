@@ -1,7 +1,7 @@
 """Activations and their derivatives over flat arrays.
 
-Derivatives are written in terms of the output y where that loses nothing, else in terms of the input z; `NEEDS_INPUT`
-and `needs_input` tell which, so that the plan keeps z only where it is read again.
+Derivatives are written in terms of the output y where that loses nothing, else in terms of the input z; `needs_input`
+tells which, so that the plan keeps z only where it is read again.
 """
 
 from __future__ import annotations
@@ -11,16 +11,13 @@ from collections.abc import Callable
 from typing import Any
 
 from fastann_kernels.numba_backend.compiling import inlined, lean
-from fastann_kernels.numba_backend.elementary import copy, exp, like, log1p_unit, sigmoid, tanh
-from fastann_kernels.program import ACTIVATIONS
+from fastann_kernels.numba_backend.elementary import exp, like, log1p_unit, sigmoid, tanh
+from fastann_kernels.numba_backend.frame import array_from
 
-(
-    LINEAR, RELU, LEAKY_RELU, ELU, SELU, GELU, GELU_TANH, SILU, SOFTPLUS, SOFTSIGN, HARD_SIGMOID,
-    SIGMOID, TANH, EXPONENTIAL, SOFTMAX, LOG_SOFTMAX, RELU6,
-) = range(len(ACTIVATIONS))  # fmt: skip
-
-#: Activations whose derivative reads z.
-NEEDS_INPUT = frozenset({GELU, GELU_TANH, SILU, SOFTPLUS, SOFTSIGN})
+#: Activations whose derivative reads z; those whose derivative does where alpha is negative; those that work on rows.
+_OF_INPUT = frozenset({"gelu", "gelu_tanh", "silu", "softplus", "softsign"})
+_OF_EITHER = frozenset({"relu", "leaky_relu", "elu"})
+BY_ROWS = frozenset({"softmax", "log_softmax"})
 
 # Klambauer et al. 2017, equation 14.
 _SELU_SCALE = 1.0507009873554805
@@ -29,9 +26,9 @@ _SQRT_2_OVER_PI = math.sqrt(2 / math.pi)
 _GELU_CUBIC = 0.044715  # Hendrycks & Gimpel 2016, the tanh form
 
 
-def needs_input(code: int, alpha: float) -> bool:
+def needs_input(name: str, alpha: float) -> bool:
     """Say whether the derivative reads z; with a negative slope the sign of y no longer tells that of z."""
-    return code in NEEDS_INPUT or (code in (RELU, LEAKY_RELU, ELU) and alpha < 0)
+    return name in _OF_INPUT or (name in _OF_EITHER and alpha < 0)
 
 
 @inlined
@@ -49,9 +46,10 @@ def _relu(z, alpha):
 
 
 @lean
-def _relu_scale(y, alpha, delta):
-    for i in range(y.size):
-        delta[i] = _bent(delta[i], y[i] > like(y, 0), alpha)
+def _relu_scale(y, z, delta, alpha):
+    v = z if alpha < 0 else y
+    for i in range(v.size):
+        delta[i] = _bent(delta[i], v[i] > like(v, 0), alpha)
 
 
 @inlined
@@ -60,15 +58,19 @@ def _elu(z, alpha):
     return (z if positive else zero) + alpha * (exp(zero if positive else z) - like(z, 1))
 
 
-@lean
-def _elu_scale(y, alpha, delta):
-    for i in range(y.size):
-        delta[i] = _bent(delta[i], y[i] > like(y, 0), y[i] + alpha)
-
-
 @inlined
 def _elu_slope_of_input(z, alpha):
     return like(z, 1) if z > like(z, 0) else alpha * exp(z)
+
+
+@lean
+def _elu_scale(y, z, delta, alpha):
+    if alpha < 0:
+        for i in range(z.size):
+            delta[i] *= _elu_slope_of_input(z[i], alpha)
+    else:
+        for i in range(y.size):
+            delta[i] = _bent(delta[i], y[i] > like(y, 0), y[i] + alpha)
 
 
 @inlined
@@ -195,43 +197,6 @@ def _exponential_slope(y, alpha):
     return y
 
 
-def _map(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the loop v[i] = f(v[i], alpha). With a second array, were it v itself, LLVM would not vectorise."""
-
-    @lean
-    def loop(v, alpha):
-        for i in range(v.size):
-            v[i] = function(v[i], alpha)
-
-    return loop
-
-
-def _scale(slope: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the loop delta[i] *= f'(v[i]), v being y or z as the slope wants it."""
-
-    @lean
-    def loop(v, alpha, delta):
-        for i in range(v.size):
-            delta[i] *= slope(v[i], alpha)
-
-    return loop
-
-
-_relu_map = _map(_relu)
-_elu_map, _elu_scale_of_input = _map(_elu), _scale(_elu_slope_of_input)
-_selu_map, _selu_scale = _map(_selu), _scale(_selu_slope)
-_gelu_map, _gelu_scale = _map(_gelu), _scale(_gelu_slope)
-_gelu_tanh_map, _gelu_tanh_scale = _map(_gelu_tanh), _scale(_gelu_tanh_slope)
-_silu_map, _silu_scale = _map(_silu), _scale(_silu_slope)
-_softplus_map, _softplus_scale = _map(_softplus), _scale(_softplus_slope)
-_softsign_map, _softsign_scale = _map(_softsign), _scale(_softsign_slope)
-_hard_sigmoid_map, _hard_sigmoid_scale = _map(_hard_sigmoid), _scale(_hard_sigmoid_slope)
-_relu6_map, _relu6_scale = _map(_relu6), _scale(_relu6_slope)
-_sigmoid_map, _sigmoid_scale = _map(_sigmoid), _scale(_sigmoid_slope)
-_tanh_map, _tanh_scale = _map(_tanh), _scale(_tanh_slope)
-_exponential_map, _exponential_scale = _map(_exponential), _scale(_exponential_slope)
-
-
 @lean
 def shifted_exponentials(z, width, out, top):
     """out = exp(z - max of its row), top = those maxima; one flat pass of exp, which vectorises whatever the width."""
@@ -299,84 +264,90 @@ def log_softmax_backward(y, width, delta):
             d[j] -= exp(row[j]) * total
 
 
-@lean
-def activate(code, alpha, z, width, out, top):
-    """out = f(z) for flat z made of rows of `width`, two arrays apart; top: scratch of the two that work on rows."""
-    if code == SOFTMAX:
-        softmax(z, width, out, top)
-    elif code == LOG_SOFTMAX:
-        log_softmax(z, width, out, top)
-    else:
-        copy(z, out)
-        activate_in_place(code, alpha, out)
+def _map(function: Callable[..., Any]) -> Any:
+    """Return the unit of y[i] = f(y[i], alpha). With a second array, were it y itself, LLVM would not vectorise."""
+
+    @lean
+    def unit(z, y, top, size, width, alpha):
+        y = array_from(y, size)
+        alpha = like(y, alpha)
+        for i in range(size):
+            y[i] = function(y[i], alpha)
+        return 0.0
+
+    return unit
 
 
-@lean
-def activate_in_place(code, alpha, y):
-    """y = f(y), element by element."""
-    alpha = like(y, alpha)
-    if code == RELU or code == LEAKY_RELU:
-        _relu_map(y, alpha)
-    elif code == SIGMOID:
-        _sigmoid_map(y, alpha)
-    elif code == TANH:
-        _tanh_map(y, alpha)
-    elif code == ELU:
-        _elu_map(y, alpha)
-    elif code == SELU:
-        _selu_map(y, alpha)
-    elif code == GELU:
-        _gelu_map(y, alpha)
-    elif code == GELU_TANH:
-        _gelu_tanh_map(y, alpha)
-    elif code == SILU:
-        _silu_map(y, alpha)
-    elif code == SOFTPLUS:
-        _softplus_map(y, alpha)
-    elif code == SOFTSIGN:
-        _softsign_map(y, alpha)
-    elif code == HARD_SIGMOID:
-        _hard_sigmoid_map(y, alpha)
-    elif code == EXPONENTIAL:
-        _exponential_map(y, alpha)
-    elif code == RELU6:
-        _relu6_map(y, alpha)
+def _by_rows(function: Any) -> Any:
+    """Return the unit of an activation that works on rows."""
+
+    @lean
+    def unit(z, y, top, size, width, alpha):
+        function(array_from(z, size), width, array_from(y, size), array_from(top, size // width))
+        return 0.0
+
+    return unit
 
 
-@lean
-def activate_backward(code, alpha, y, z, width, delta):
-    """Turn dL/dy into dL/dz, in place; z is read only by the codes that `needs_input` names."""
-    alpha = like(y, alpha)
-    if code == RELU or code == LEAKY_RELU:
-        _relu_scale(z if alpha < 0 else y, alpha, delta)
-    elif code == SIGMOID:
-        _sigmoid_scale(y, alpha, delta)
-    elif code == TANH:
-        _tanh_scale(y, alpha, delta)
-    elif code == SOFTMAX:
-        softmax_backward(y, width, delta)
-    elif code == LOG_SOFTMAX:
-        log_softmax_backward(y, width, delta)
-    elif code == ELU:
-        if alpha < 0:
-            _elu_scale_of_input(z, alpha, delta)
-        else:
-            _elu_scale(y, alpha, delta)
-    elif code == SELU:
-        _selu_scale(y, alpha, delta)
-    elif code == GELU:
-        _gelu_scale(z, alpha, delta)
-    elif code == GELU_TANH:
-        _gelu_tanh_scale(z, alpha, delta)
-    elif code == SILU:
-        _silu_scale(z, alpha, delta)
-    elif code == SOFTPLUS:
-        _softplus_scale(z, alpha, delta)
-    elif code == SOFTSIGN:
-        _softsign_scale(z, alpha, delta)
-    elif code == HARD_SIGMOID:
-        _hard_sigmoid_scale(y, alpha, delta)
-    elif code == EXPONENTIAL:
-        _exponential_scale(y, alpha, delta)
-    elif code == RELU6:
-        _relu6_scale(y, alpha, delta)
+def _scale(slope: Callable[..., Any], of_input: bool = False) -> Any:
+    """Return the unit of delta[i] *= f'(v[i]), v being y or z."""
+
+    @lean
+    def unit(y, z, delta, size, width, alpha):
+        v, delta = array_from(z if of_input else y, size), array_from(delta, size)
+        alpha = like(v, alpha)
+        for i in range(size):
+            delta[i] *= slope(v[i], alpha)
+        return 0.0
+
+    return unit
+
+
+def _scale_either(function: Any) -> Any:
+    """Return the unit of a derivative that reads y or z, as alpha has it."""
+
+    @lean
+    def unit(y, z, delta, size, width, alpha):
+        y, z, delta = array_from(y, size), array_from(z, size), array_from(delta, size)
+        function(y, z, delta, like(y, alpha))
+        return 0.0
+
+    return unit
+
+
+def _scale_rows(function: Any) -> Any:
+    """Return the unit of a derivative that works on rows."""
+
+    @lean
+    def unit(y, z, delta, size, width, alpha):
+        function(array_from(y, size), width, array_from(delta, size))
+        return 0.0
+
+    return unit
+
+
+#: Units, see `units`, by name: (z*, y*, top*, size, width, alpha) for y = f(z), where y holds a copy of z to begin
+#: with, and top is scratch of the two that work on rows of `width`; (y*, z*, delta*, size, width, alpha), which turns
+#: dL/dy into dL/dz, in place, and reads z only where `needs_input` says so.
+UNITS = {
+    "relu": (_map(_relu), _scale_either(_relu_scale)),
+    "elu": (_map(_elu), _scale_either(_elu_scale)),
+    "selu": (_map(_selu), _scale(_selu_slope)),
+    "gelu": (_map(_gelu), _scale(_gelu_slope, True)),
+    "gelu_tanh": (_map(_gelu_tanh), _scale(_gelu_tanh_slope, True)),
+    "silu": (_map(_silu), _scale(_silu_slope, True)),
+    "softplus": (_map(_softplus), _scale(_softplus_slope, True)),
+    "softsign": (_map(_softsign), _scale(_softsign_slope, True)),
+    "hard_sigmoid": (_map(_hard_sigmoid), _scale(_hard_sigmoid_slope)),
+    "sigmoid": (_map(_sigmoid), _scale(_sigmoid_slope)),
+    "tanh": (_map(_tanh), _scale(_tanh_slope)),
+    "exponential": (_map(_exponential), _scale(_exponential_slope)),
+    "softmax": (_by_rows(softmax), _scale_rows(softmax_backward)),
+    "log_softmax": (_by_rows(log_softmax), _scale_rows(log_softmax_backward)),
+    "relu6": (_map(_relu6), _scale(_relu6_slope)),
+}
+
+
+def unit_of(name: str) -> str:
+    """Return the name of an activation's units, "" for the linear one, which needs none."""
+    return {"linear": "", "leaky_relu": "relu"}.get(name, name)

@@ -61,6 +61,11 @@ class Kernel:
         self.__name__, self.__doc__ = function.__name__, function.__doc__
         self._function, self._options = function, options
 
+    @property
+    def parameters(self) -> int:
+        """How many the function has."""
+        return self._function.__code__.co_argcount
+
     @cached_property
     def dispatcher(self) -> Any:
         """The function as Numba knows it."""

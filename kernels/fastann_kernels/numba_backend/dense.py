@@ -6,8 +6,8 @@ bfloat16, `half_W` holds W in it, and `half_x` and `half_delta` take x and delta
 
 from __future__ import annotations
 
-from fastann_kernels.numba_backend.activations import LINEAR, activate_backward, activate_in_place
 from fastann_kernels.numba_backend.blas import gemm
+from fastann_kernels.numba_backend.by_address import call_activation
 from fastann_kernels.numba_backend.compiling import lean
 from fastann_kernels.numba_backend.elementary import copy, fill, like
 from fastann_kernels.numba_backend.halves import round_to_halves
@@ -39,8 +39,9 @@ def _suits(rows, columns, inner, small):
 
 
 @lean
-def dense(x, W, b, rows, fan_in, fan_out, code, alpha, y, z, small, half_x, half_W):
-    """y = f(x W + b); z, unless empty, receives the input of f, which its derivative will need.
+def dense(x, W, b, rows, fan_in, fan_out, f, alpha, y, z, small, half_x, half_W):
+    """y = f(x W + b), f at an address, 0 where it is linear; z, unless empty, receives the input of f, which its
+    derivative will need.
 
     Products of at most `small` multiplications take the kernel for small matrices.
     """
@@ -63,14 +64,14 @@ def dense(x, W, b, rows, fan_in, fan_out, code, alpha, y, z, small, half_x, half
             add_bias(b, block)
         if z.size:
             copy(block, z[start * fan_out : start * fan_out + block.size])
-        if code != LINEAR:
-            activate_in_place(code, alpha, block)
+        if f:
+            call_activation(f, block, block, block, block.size, fan_out, alpha)
 
 
 @lean
-def dense_backward(W, y, z, delta, rows, fan_in, fan_out, code, alpha, db, dx, add_b, add_x, small, half_W, half_delta):
-    """From delta = dL/dy, which is turned into dL/dz in place: db = sum of rows, dx = delta W^T, each added to what is
-    there if its flag says so.
+def dense_backward(W, y, z, delta, rows, fan_in, fan_out, f, alpha, db, dx, add_b, add_x, small, half_W, half_delta):
+    """From delta = dL/dy, which f, at an address, turns into dL/dz in place: db = sum of rows, dx = delta W^T, each
+    added to what is there if its flag says so.
 
     An empty dx asks for no gradient of the input, an empty db says that the layer has no bias. `small` is as for
     `dense`.
@@ -82,8 +83,8 @@ def dense_backward(W, y, z, delta, rows, fan_in, fan_out, code, alpha, db, dx, a
         stop = min(rows, start + height)
         first, last = start * fan_out, stop * fan_out
         block = delta[first:last]
-        if code != LINEAR:
-            activate_backward(code, alpha, y[first:last], z[first:last], fan_out, block)
+        if f:
+            call_activation(f, y[first:last], z[first:last], block, block.size, fan_out, alpha)
         if db.size:
             column_sums(stop - start, fan_out, block, db, True)
         if half_W.size:

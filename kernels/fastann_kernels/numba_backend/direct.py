@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -17,21 +16,14 @@ from fastann_kernels.numba_backend.machine_code import Code
 _SIGNATURE = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p)
 
 
+def at(address: int) -> Callable[[Any], int]:
+    """Return machine code for a `DirectCall`; calling it releases the GIL."""
+    return _SIGNATURE(address)
+
+
 def loaded(name: str, build: Callable[[], Code]) -> Callable[[Any], int]:
-    """Return machine code for a `DirectCall`, see `machine_code.address`; calling it releases the GIL."""
-    return _SIGNATURE(machine_code.address(name, build))
-
-
-@cache
-def loop(dtype: str) -> Callable[[Any], int]:
-    """Return the loop for buffers of one type, see `interpreter`."""
-    return loaded(f"run.{dtype}", lambda: _build(dtype))
-
-
-def _build(dtype: str) -> Code:
-    from fastann_kernels.numba_backend import interpreter
-
-    return interpreter.build(dtype)
+    """Return machine code of a name, see `machine_code.address`."""
+    return at(machine_code.address(name, build))
 
 
 class DirectCall:

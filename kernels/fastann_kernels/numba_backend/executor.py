@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +14,10 @@ from numpy.typing import NDArray
 from fastann_kernels.backend import Array, HostState, Record, Steps, UnsupportedProgram, storage_dtype
 from fastann_kernels.machine import threads_allowed
 from fastann_kernels.numba_backend import arguments as A
-from fastann_kernels.numba_backend import blas
+from fastann_kernels.numba_backend import blas, operations, units
+from fastann_kernels.numba_backend.building import addresses
 from fastann_kernels.numba_backend.calls import CALL_SIZE
-from fastann_kernels.numba_backend.direct import DirectCall, loop
-from fastann_kernels.numba_backend.operations import CORE, addresses, known
+from fastann_kernels.numba_backend.direct import DirectCall, at
 from fastann_kernels.numba_backend.plan import L_POSITIONS, L_WIDTH, N_WEIGHT, make_plan
 from fastann_kernels.numba_backend.team import single_threaded_blas, team
 from fastann_kernels.numba_backend.vectors import VECTOR_BYTES
@@ -129,6 +130,7 @@ class Once:
 
     def __init__(self, executor: NumbaExecutor) -> None:
         program = executor.program
+        executor.prepare(A.PREDICT)
         self.arguments = np.zeros(A.ARGUMENTS, np.int64)
         self.arguments[[A.MODE, A.SMALL, A.X_COLUMNS, A.CAPACITY, A.PART, A.MEMBERS, A.COLLECT]] = (
             A.PREDICT, executor._small, program.input_columns, executor.few, executor.few, 1, 1,
@@ -195,12 +197,29 @@ class NumbaExecutor:
         self._only_dense = _only_dense(program)
         self.rows_at_once = _rows_at_once(program)
         self._local = threading.local()
-        self._tables = (*self.plan.tables, addresses(program, self.dtype))
+        self._calls = np.zeros((len(program.instructions), 3), np.int64)
+        self._units = np.zeros(A.FIRST_LOSS + len(program.losses) + len(program.metrics), np.int64)
+        self._tables = (*self.plan.tables, self._calls, self._units)
         self._threads = threads_allowed(os.environ)
         self._no_gradients = np.zeros((1, 0), self.dtype)
         self.bfloat16 = precision == "bfloat16"
         self._rows = A.words(self._tables)
-        self._loop = loop(self.dtype.name)
+        self._loop: Callable[[Any], int] | None = None
+        self._ready: set[int] = set()
+
+    def prepare(self, mode: int) -> None:
+        """Compile or load what a mode needs, one of `arguments`, unless that was done before."""
+        if mode in self._ready:
+            return
+        run = f"{units.RUN}.{self.dtype.name}"
+        rows, own = operations.names(self.program, self.dtype), units.names(self.program, self.dtype, mode)
+        found = addresses([run, *own, *(name for row in rows for name in row)])
+        self._calls[:] = np.reshape([found.get(name, 0) for row in rows for name in row], self._calls.shape)
+        for place, name in enumerate(own):
+            if name:
+                self._units[place] = found[name]
+        self._loop = at(found[run])
+        self._ready.add(mode)
 
     def put_state(self, host: HostState) -> State:
         slots = np.array(host.slots, self.dtype, order="C").reshape(len(host.slots), self.program.parameter_count)
@@ -344,7 +363,7 @@ class NumbaExecutor:
         arguments[A.BATCH] = max(batch, 1)
         arguments[A.PASS_ROWS] = data.rows
         arguments[A.SMALL] = self._small
-        arguments[A.RULE], arguments[A.FLAGS] = self.plan.rule, self.plan.flags
+        arguments[A.FLAGS] = self.plan.flags
         arguments[A.X_ADDRESS], arguments[A.X_IS_BYTES] = data.x_address, int(data.x.dtype == np.uint8)
         arguments[A.X_COLUMNS] = data.x.shape[1]
         if data.y is not None:
@@ -356,6 +375,7 @@ class NumbaExecutor:
     def _run(self, call: Call, state: State, grads: Array) -> Record:
         """Allocate the results, run the team and cut the results to the steps that ran."""
         arguments, batch = call.arguments, int(call.arguments[A.BATCH])
+        self.prepare(int(arguments[A.MODE]))
         a_pass = int(arguments[A.PASS_ROWS])
         steps = -(-a_pass // batch)  # of a pass
         count = call.visited // max(a_pass, 1) * steps
@@ -401,6 +421,7 @@ class NumbaExecutor:
         grads = given[A.GRADS - A.BARRIER]
         own = call, grads[min(member, len(grads) - 1)]
         table = [0, member, 0, 0, *self._rows, *space.tables[member], *A.words((*own, *given))]
+        assert self._loop is not None, "prepare comes first"
         return DirectCall(self._loop, table, (self._tables, space, call, given))
 
     def _squares(self, sums: NDArray[np.float64], rows: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -468,5 +489,5 @@ def _check(program: Program, precision: str) -> None:
             "use backend='jax', or one of the named losses."
         )
     for instruction in program.instructions:
-        if instruction.op not in CORE and not known(instruction.op):
+        if instruction.op not in operations.CORE and not operations.known(instruction.op):
             raise UnsupportedProgram(f"the Numba backend does not know the operation {instruction.op!r}.")

@@ -31,17 +31,26 @@ def array_at(context: Any, builder: Any, kind: Any, address: Any, shape: list[An
 
 
 @intrinsic
-def array_of(typingctx: Any, address: Any, size: Any) -> Any:
-    """Return int64[size] at an address, a number or a pointer."""
-    kind = types.Array(types.int64, 1, "C")
+def array_of(typingctx: Any, address: Any, size: Any, dtype: Any) -> Any:
+    """Return dtype[size] at an address."""
+    kind = types.Array(dtype.dtype, 1, "C")
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        address, size = args
-        if isinstance(signature.args[0], types.CPointer):
-            address = builder.ptrtoint(address, context.get_value_type(types.int64))
-        return array_at(context, builder, kind, address, [size])
+        return array_at(context, builder, kind, args[0], [args[1]])
 
-    return kind(address, types.intp), codegen
+    return kind(address, size, dtype), codegen
+
+
+@intrinsic
+def array_from(typingctx: Any, pointer: Any, size: Any) -> Any:
+    """Return number[size] at a pointer to numbers."""
+    kind = types.Array(pointer.dtype, 1, "C")
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        address = builder.ptrtoint(args[0], context.get_value_type(types.int64))
+        return array_at(context, builder, kind, address, [args[1]])
+
+    return kind(pointer, types.intp), codegen
 
 
 def _field(row: int, dtype: str, axes: int) -> Any:
@@ -84,6 +93,7 @@ spans = _field(A.FIRST_TABLE + 10, "int64", 2)
 integers = _field(A.FIRST_TABLE + 11, "int64", 1)
 reals = _field(A.FIRST_TABLE + 12, "float64", 1)
 calls = _field(A.FIRST_TABLE + 13, "int64", 2)
+units = _field(A.FIRST_TABLE + 14, "int64", 1)
 
 # buffers, see `executor.Workspace`
 values = _field(A.FIRST_BUFFER, _NUMBER, 1)

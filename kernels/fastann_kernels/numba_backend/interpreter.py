@@ -1,51 +1,35 @@
-"""The epoch loop: one jitted function that trains, evaluates and predicts any program.
+"""The epoch loop: a jitted function that trains, evaluates and predicts any program.
 
 It walks the integer tables of `plan` over preallocated buffers, releases the GIL, and is compiled once for all
-architectures. Data are read through addresses, so that read-only arrays, memory maps and uint8 images need no version
-of their own.
+architectures. What it does with the rows of a batch are functions of their own, see `units`. Data are read through
+addresses, so that read-only arrays, memory maps and uint8 images need no version of their own.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
 from fastann_kernels.numba_backend import arguments as A
 from fastann_kernels.numba_backend import calls as C
 from fastann_kernels.numba_backend import frame as F
-from fastann_kernels.numba_backend import losses as L
 from fastann_kernels.numba_backend import operations as O
 from fastann_kernels.numba_backend import plan as T
-from fastann_kernels.numba_backend.compiling import compiled, intrinsic, lean, types
+from fastann_kernels.numba_backend.by_address import call_unit
+from fastann_kernels.numba_backend.compiling import lean
 from fastann_kernels.numba_backend.dropout import threefry
 from fastann_kernels.numba_backend.elementary import fill
-from fastann_kernels.numba_backend.machine_code import Code
-from fastann_kernels.numba_backend.metrics import metric
-from fastann_kernels.numba_backend.steps import add_shares, round_parameters, stretch, take_step
+from fastann_kernels.numba_backend.measures import sample_weights
+from fastann_kernels.numba_backend.steps import round_parameters, stretch
 from fastann_kernels.numba_backend.team import meet, wait_for_all
 from fastann_kernels.numba_backend.updates import penalty
 from fastann_kernels.numba_backend.vectors import gather_rows
-from fastann_kernels.numba_backend.walk import backward, call_instruction, forward
-from fastann_kernels.program import LOSSES
-
-_LOSSES = len(LOSSES)
+from fastann_kernels.numba_backend.walk import call_instruction
 
 #: Rows of a batch up to which the cache has room for those of the next beside what a step needs, and how far ahead of
 #: its turn a row of a larger batch is fetched.
 _FEW_ROWS, _AHEAD = 64, 12
-
-
-@intrinsic
-def _array_at(typingctx: Any, address: Any, size: Any, dtype: Any) -> Any:
-    """Return the memory at an address as a one-dimensional array."""
-    kind = types.Array(dtype.dtype, 1, "C")
-
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return F.array_at(context, builder, kind, args[0], [args[1]])
-
-    return kind(address, size, dtype), codegen
 
 
 @lean
@@ -61,10 +45,10 @@ def _copy_rows(source, columns, first, width, order, ordered, start, rows, out):
 @lean
 def _gather(address, is_bytes, columns, n_rows, first, width, order, ordered, start, rows, ahead, out):
     if is_bytes:
-        source8 = _array_at(address, n_rows * columns, np.uint8)
+        source8 = F.array_of(address, n_rows * columns, np.uint8)
         _copy_rows(source8, columns, first, width, order, ordered, start, rows, out)
     else:
-        source = _array_at(address, n_rows * columns, out.dtype)
+        source = F.array_of(address, n_rows * columns, out.dtype)
         if ordered:
             gather_rows(rows, width, columns, source[first:], order[start:], ahead, out)
             return
@@ -89,73 +73,31 @@ def _commit(frame):
 
 
 @lean
-def _sample_weights(frame, row, out):
-    """Copy the sample weights of a loss or metric to `out` and return how many there are: 0 where it has none."""
-    columns, rows, batch_w = F.arguments(frame)[A.W_COLUMNS], F.call(frame)[C.ROWS], F.batch_w(frame)
-    if columns == 0 or not row[T.L_WEIGHTED]:
-        return 0
-    for r in range(rows):
-        out[r] = batch_w[r * columns + row[T.L_WEIGHT_COLUMN]]
-    return rows
-
-
-@lean
-def _loss(frame, row, number, weights, scale):
-    """Evaluate one loss (or metric that is one) on this member's rows; a scale of 0 asks for the value alone."""
-    call, values, deltas, top = F.call(frame), F.values(frame), F.deltas(frame), F.top(frame)
-    rows, capacity, columns = call[C.ROWS], call[C.CAPACITY], row[T.L_POSITIONS] * row[T.L_WIDTH]
-    size, above = rows * columns, call[C.PLACE] * columns
-    z_first, p_first = row[T.L_Z] * capacity + above, row[T.L_P] * capacity + above
-    z = values[:0] if row[T.L_Z] < 0 else values[z_first : z_first + size]
-    # where the logits are the prediction, the probabilities go to the far end of the scratch
-    p = top[top.size - size :] if row[T.L_P] < 0 else values[p_first : p_first + size]
-    first = row[T.L_DELTA] * capacity + above
-    delta = deltas[first : first + size] if scale != 0 and row[T.L_DELTA] >= 0 else deltas[:0]
-    return L.loss(
-        row[T.L_OP], row[T.L_LOGITS], F.batch_y(frame)[row[T.L_COLUMN] :], F.arguments(frame)[A.Y_COLUMNS], z, p,
-        row[T.L_WIDTH], weights, row[T.L_POSITIONS], number[T.N_FACTOR], number[T.N_SMOOTHING], scale, delta, top,
-    )  # fmt: skip
-
-
-@lean
-def _losses(frame, step, training):
+def _losses(frame, training):
     """Add the share of this member's rows of the mean of each loss over a batch to its parts; the gradients go to
     `deltas`."""
-    table, numbers, call, spare = F.loss_table(frame), F.loss_numbers(frame), F.call(frame), F.spare(frame)
-    parts = F.parts(frame)[call[C.MEMBER], step]
+    table, call, units = F.loss_table(frame), F.call(frame), F.units(frame)
+    parts = F.parts(frame)[call[C.MEMBER], call[C.STEP]]
     for i in range(table.shape[0]):
-        weights = spare[: _sample_weights(frame, table[i], spare)]
-        count = call[C.BATCH_ROWS] * table[i, T.L_POSITIONS]
-        scale = numbers[i, T.N_WEIGHT] / count if training else 0.0
-        parts[i] += _loss(frame, table[i], numbers[i], weights, scale) / count
+        total = call_unit(units[A.FIRST_LOSS + i], frame, i, training)
+        parts[i] += total / (call[C.BATCH_ROWS] * table[i, T.L_POSITIONS])
 
 
 @lean
-def _metrics(frame, step):
+def _metrics(frame):
     """Add this member's rows to its metric sums and to their weights."""
-    table, numbers, call, spare = F.metric_table(frame), F.metric_numbers(frame), F.call(frame), F.spare(frame)
-    values, batch_y, stride = F.values(frame), F.batch_y(frame), F.arguments(frame)[A.Y_COLUMNS]
-    sums, totals = F.sums(frame)[call[C.MEMBER], step], F.totals(frame)[call[C.MEMBER], step]
-    rows = call[C.ROWS]
+    table, call, units, spare = F.metric_table(frame), F.call(frame), F.units(frame), F.spare(frame)
+    member, step, losses = call[C.MEMBER], call[C.STEP], F.loss_table(frame).shape[0]
+    sums, totals = F.sums(frame)[member, step], F.totals(frame)[member, step]
     for i in range(table.shape[0]):
-        row = table[i]
-        weights = spare[: _sample_weights(frame, row, spare)]
-        if row[T.L_OP] < _LOSSES:
-            sums[i] += _loss(frame, row, numbers[i], weights, 0.0)
-        else:
-            columns = row[T.L_POSITIONS] * row[T.L_WIDTH]
-            first = row[T.L_P] * call[C.CAPACITY] + call[C.PLACE] * columns
-            p = values[first : first + rows * columns]
-            sums[i] += metric(
-                row[T.L_OP], batch_y[row[T.L_COLUMN] :], stride, p, row[T.L_WIDTH], weights, row[T.L_POSITIONS],
-                numbers[i, T.N_THRESHOLD], row[T.L_K],
-            )  # fmt: skip
-        total = float(rows)
-        if weights.size:
+        sums[i] += call_unit(units[A.FIRST_LOSS + losses + i], frame, losses + i, 0)
+        total = float(call[C.ROWS])
+        count = sample_weights(frame, table[i], spare)
+        if count:
             total = 0.0
-            for r in range(rows):
-                total += weights[r]
-        totals[i] += total * row[T.L_POSITIONS]
+            for r in range(count):
+                total += spare[r]
+        totals[i] += total * table[i, T.L_POSITIONS]
 
 
 @lean
@@ -240,30 +182,31 @@ def _prepare(frame, step):
     call[C.KEY_0], call[C.KEY_1] = k0, k1
     call[C.SQUARES] = every > 0 and (arguments[A.FIRST_STEP] + step) % every == 0
     call[C.BATCH_ROWS] = _place(arguments, step)[1]
+    call[C.STEP] = step
 
 
 @lean
-def _forward_pass(frame, part, n_parts, step):
+def _forward_pass(frame, part, n_parts):
     """Run this member's rows of one part of a batch forward, losses and metrics included."""
     arguments, call, cleared, deltas = F.arguments(frame), F.call(frame), F.cleared(frame), F.deltas(frame)
     mode, member, members = arguments[A.MODE], call[C.MEMBER], call[C.MEMBERS]
-    begin, size = _place(arguments, step)
+    begin, size = _place(arguments, call[C.STEP])
     above = size * part // n_parts
     part_rows = size * (part + 1) // n_parts - above
     place = part_rows * member // members
     call[C.PLACE], call[C.PART_ROWS], call[C.FIRST] = place, part_rows, above + place
-    call[C.ROWS] = part_rows * (member + 1) // members - place
+    call[C.ROWS], call[C.PART] = part_rows * (member + 1) // members - place, part
     start = begin + above + place
     _load(frame, start)
-    added = forward(frame, mode != A.PREDICT)
+    added = call_unit(F.units(frame)[A.FORWARD], frame)
     if mode <= A.GRADIENTS:
         for i in range(cleared.shape[0]):
             first = cleared[i, 0] * call[C.CAPACITY] + place * cleared[i, 1]
             fill(deltas[first : first + call[C.ROWS] * cleared[i, 1]], 0)
     if mode != A.PREDICT:
-        _losses(frame, step, mode <= A.GRADIENTS)
-        F.parts(frame)[member, step, F.loss_table(frame).shape[0]] += added
-        _metrics(frame, step)
+        _losses(frame, int(mode <= A.GRADIENTS))
+        F.parts(frame)[member, call[C.STEP], F.loss_table(frame).shape[0]] += added
+        _metrics(frame)
     if arguments[A.COLLECT]:
         _collect(frame, start)
 
@@ -281,7 +224,7 @@ def run(frame):
         collected float[rows, columns], each member writing its part.
     """
     arguments, call, barrier, squares = F.arguments(frame), F.call(frame), F.barrier(frame), F.squares(frame)
-    params, penalties, losses = F.params(frame), F.penalties(frame), F.losses(frame)
+    params, penalties, losses, units = F.params(frame), F.penalties(frame), F.losses(frame), F.units(frame)
     member, mode, members = F.member(frame).size, arguments[A.MODE], arguments[A.MEMBERS]
     if not meet(barrier, members):
         return -1
@@ -301,13 +244,13 @@ def run(frame):
                 squares[member, step, 0] = 0.0
         for part in range(n_parts):
             if part > 0 and mode <= A.GRADIENTS:
-                add_shares(frame, part > 1)
+                call_unit(units[A.FOLLOW], frame, 0)
                 wait_for_all(barrier, members)  # nobody may write values that another still reads
-            _forward_pass(frame, part, n_parts, step)
+            _forward_pass(frame, part, n_parts)
             if mode > A.GRADIENTS:
                 wait_for_all(barrier, members)  # the next rows, which may be divided otherwise, take the same place
                 continue
-            examples = backward(frame, part > 0)
+            examples = call_unit(units[A.BACKWARD], frame)
             if call[C.SQUARES]:
                 squares[member, step, 0] += examples
             wait_for_all(barrier, members)
@@ -323,11 +266,6 @@ def run(frame):
         # nobody may change a weight while another still adds up the penalties
         if mode == A.TRAIN and members > 1 and penalties.any():
             wait_for_all(barrier, members)
-        take_step(frame, step, mode == A.TRAIN, n_parts > 1)
+        call_unit(units[A.FOLLOW], frame, 1)
         wait_for_all(barrier, members)
     return steps
-
-
-def build(dtype: str) -> Code:
-    """Compile the epoch loop for buffers of one type."""
-    return compiled(run, (types.CPointer(getattr(types, dtype)),), by_address=True)

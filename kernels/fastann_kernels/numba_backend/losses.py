@@ -286,28 +286,57 @@ def _cosine(y, stride, p, width, weights, positions, scale, delta):
 
 
 @lean
-def loss(op, from_logits, y, stride, z, p, width, weights, positions, factor, smoothing, scale, delta, top):
-    """Return sum_r w_r l_r and add its gradient, times `scale`, to `delta` (unless that is empty).
-
-    Args:
-        y: targets from the loss's first column on; `stride` columns a sample.
-        z: logits, used if `from_logits`; p: prediction, then written from z, else read.
-        weights: a weight a sample, or empty. factor: Huber's threshold. top: scratch of one number a row.
-    """
-    if from_logits and op == BINARY:
-        if width == 1 and positions == 1 and stride == 1 and weights.size == 0:
-            return _binary_logits_single(y, z, p, smoothing, scale, delta)
-        return _binary_logits(y, stride, z, p, width, weights, positions, smoothing, scale, delta)
-    if from_logits:
-        return _softmax_logits(op == SPARSE, y, stride, z, p, width, weights, positions, smoothing, scale, delta, top)
+def _pointwise(op, y, stride, z, p, width, weights, positions, factor, smoothing, scale, delta, top):
     if op == MSE and weights.size == 0 and positions == 1:
         return _squared_errors(y, stride, p, width, scale, delta)
-    if op == CATEGORICAL or op == SPARSE:
-        return _categorical_probabilities(
-            op == SPARSE, y, stride, p, width, weights, positions, smoothing, scale, delta
-        )
-    if op == CATEGORICAL_HINGE:
-        return _categorical_hinge(y, stride, p, width, weights, positions, scale, delta)
-    if op == COSINE:
-        return _cosine(y, stride, p, width, weights, positions, scale, delta)
     return _pointwise_rows(op, y, stride, p, width, weights, positions, factor, smoothing, scale, delta)
+
+
+@lean
+def _binary(op, y, stride, z, p, width, weights, positions, factor, smoothing, scale, delta, top):
+    if width == 1 and positions == 1 and stride == 1 and weights.size == 0:
+        return _binary_logits_single(y, z, p, smoothing, scale, delta)
+    return _binary_logits(y, stride, z, p, width, weights, positions, smoothing, scale, delta)
+
+
+@lean
+def _softmax(op, y, stride, z, p, width, weights, positions, factor, smoothing, scale, delta, top):
+    return _softmax_logits(op == SPARSE, y, stride, z, p, width, weights, positions, smoothing, scale, delta, top)
+
+
+@lean
+def _probabilities(op, y, stride, z, p, width, weights, positions, factor, smoothing, scale, delta, top):
+    return _categorical_probabilities(op == SPARSE, y, stride, p, width, weights, positions, smoothing, scale, delta)
+
+
+@lean
+def _hinge_of_categories(op, y, stride, z, p, width, weights, positions, factor, smoothing, scale, delta, top):
+    return _categorical_hinge(y, stride, p, width, weights, positions, scale, delta)
+
+
+@lean
+def _cosine_similarity(op, y, stride, z, p, width, weights, positions, factor, smoothing, scale, delta, top):
+    return _cosine(y, stride, p, width, weights, positions, scale, delta)
+
+
+#: Functions that return sum_r w_r l_r and add its gradient, times `scale`, to `delta` (unless that is empty). Of
+#: y there are the targets from the loss's first column on, `stride` columns a sample. z are logits, from which p is
+#: then written, else p is read. weights: a weight a sample, or empty. factor: Huber's threshold. top: scratch of one
+#: number a row.
+KINDS = {
+    "pointwise": _pointwise,
+    "binary_logits": _binary,
+    "softmax_logits": _softmax,
+    "probabilities": _probabilities,
+    "categorical_hinge": _hinge_of_categories,
+    "cosine": _cosine_similarity,
+}
+
+
+def kind(op: str, from_logits: bool) -> str:
+    """Return which of the `KINDS` computes a loss."""
+    code = LOSSES.index(op)
+    if from_logits:
+        return "binary_logits" if code == BINARY else "softmax_logits"
+    others = {CATEGORICAL: "probabilities", SPARSE: "probabilities", CATEGORICAL_HINGE: "categorical_hinge"}
+    return "cosine" if code == COSINE else others.get(code, "pointwise")

@@ -72,11 +72,25 @@ def address(name: str, build: Callable[[], Code]) -> int:
             path = folder() / name
             code = _read(path)
             if code is None:
-                _announce()
+                announce()
                 code = build()
-                _keep(code, path)
+                keep(code, path)
             _addresses[name] = _load(code)
         return _addresses[name]
+
+
+def missing(name: str) -> bool:
+    """Return whether machine code of a name is neither loaded nor, it seems, on disk."""
+    return name not in _addresses and not (folder() / name).exists()
+
+
+def writable() -> bool:
+    """Return whether machine code can be kept on disk."""
+    try:
+        folder().mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(folder(), os.W_OK)
 
 
 @cache
@@ -99,7 +113,8 @@ def folder() -> Path:
 
 
 @cache
-def _announce() -> None:
+def announce() -> None:
+    """Say, once, why it takes a while."""
     print("fastann: compiling kernels, first run only ...", file=sys.stderr, flush=True)
 
 
@@ -158,7 +173,7 @@ def _read(path: Path) -> Code | None:
     return Code(symbol, tuple(externals), data)
 
 
-def _keep(code: Code, path: Path) -> None:
+def keep(code: Code, path: Path) -> None:
     """Write a file beside its place and rename it into it: several processes may do so at once."""
     rest = json.dumps([code.symbol, code.externals]).encode() + b"\n" + code.data
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")

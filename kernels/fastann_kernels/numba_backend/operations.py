@@ -7,12 +7,11 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
-from numpy.typing import NDArray
 
-from fastann_kernels.numba_backend import machine_code
+from fastann_kernels.numba_backend.activations import unit_of
+from fastann_kernels.numba_backend.by_address import data_of, write_call
 from fastann_kernels.numba_backend.calls import Operation
-from fastann_kernels.numba_backend.compiling import cgutils, compiled, intrinsic, kernel, numba, types
+from fastann_kernels.numba_backend.compiling import compiled, intrinsic, kernel, numba, types
 from fastann_kernels.numba_backend.machine_code import Code
 from fastann_kernels.program import OPERATIONS, Instruction, Program
 
@@ -48,8 +47,9 @@ CORE = OPERATIONS[:4]
 #: A length for arrays whose own is not known here: kernels cut slices of known length out of them.
 _ENDLESS = 1 << 40
 
-#: Columns of the table of addresses.
+#: Columns of the table of addresses, and what they hold.
 FORWARD, BACKWARD, COMMIT = range(3)
+_KERNELS = ("forward", "backward", "commit")
 
 
 def known(op: str) -> bool:
@@ -65,29 +65,28 @@ def operation(op: str) -> Operation:
     return found
 
 
-def addresses(program: Program, dtype: np.dtype[Any]) -> NDArray[np.int64]:
-    """Return int64[instructions, 3]: where forward, backward and commit of each instruction begin, or 0."""
-    table = np.zeros((len(program.instructions), 3), np.int64)
-    for row, instruction in zip(table, program.instructions, strict=True):
+def names(program: Program, dtype: np.dtype[Any]) -> list[list[str]]:
+    """Return the names of the kernels of each instruction, forward, backward and commit; "" where there is none.
+
+    Those of an instruction that the loop knows itself are the units of its activation.
+    """
+    found = []
+    for instruction in program.instructions:
+        row = [""] * 3
         if known(instruction.op):
-            row[:] = _addresses(instruction.op, dtype.name)
-    return table
+            kernels = operation(instruction.op)
+            row = [f"{instruction.op}.{what}.{dtype.name}" if getattr(kernels, what) else "" for what in _KERNELS]
+        elif activation := unit_of(str(instruction.get("activation", "linear"))):
+            row[:2] = (f"activation.{activation}.{what}.{dtype.name}" for what in _KERNELS[:2])
+        found.append(row)
+    return found
 
 
-@cache
-def _addresses(op: str, dtype: str) -> tuple[int, int, int]:
-    kernels = operation(op)
-    forward = _address(f"{op}.forward", kernels.forward, dtype)
-    backward = _address(f"{op}.backward", kernels.backward, dtype)
-    return forward, backward, 0 if kernels.commit is None else _address(f"{op}.commit", kernels.commit, dtype)
-
-
-def _address(name: str, body: Any, dtype: str) -> int:
-    def build() -> Code:
-        number, whole, wide = (types.CPointer(getattr(types, kind)) for kind in (dtype, "int64", "float64"))
-        return compiled(_entry(body, name.endswith(".forward")), (whole, whole, wide, *[number] * 7, whole))
-
-    return machine_code.address(f"{name}.{dtype}", build)
+def build(op: str, what: str, dtype: str) -> Code:
+    """Compile a kernel of an instruction: forward, backward or commit."""
+    number, whole, wide = (types.CPointer(getattr(types, kind)) for kind in (dtype, "int64", "float64"))
+    body = getattr(operation(op), what)
+    return compiled(_entry(body, what == "forward"), (whole, whole, wide, *[number] * 7, whole))
 
 
 def _entry(body: Any, returning: bool) -> Any:
@@ -119,16 +118,7 @@ def call_operation(
     """Call the function at an address, see `_entry`, with the data of the arrays and return its float64."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        data = [
-            context.make_array(kind)(context, builder, value).data
-            for kind, value in zip(signature.args[1:], args[1:], strict=True)
-        ]
-        result = cgutils.alloca_once_value(builder, ir.Constant(ir.DoubleType(), 0.0))
-        error = cgutils.alloca_once(builder, ir.IntType(8).as_pointer())
-        given = [result, error, *data]
-        kind = ir.FunctionType(ir.IntType(32), [pointer.type for pointer in given])
-        builder.call(builder.inttoptr(args[0], kind.as_pointer()), given)
-        return builder.load(result)
+        return write_call(builder, args[0], data_of(context, builder, signature.args[1:], args[1:]))
 
     arrays = (call, t, numbers, params, grads, values, deltas, scratch, workspace, shared, barrier)
     return types.float64(address, *arrays), codegen

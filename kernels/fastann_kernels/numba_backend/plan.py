@@ -11,7 +11,7 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-from fastann_kernels.numba_backend.activations import LOG_SOFTMAX, SOFTMAX, needs_input
+from fastann_kernels.numba_backend.activations import BY_ROWS, needs_input
 from fastann_kernels.numba_backend.calls import INPUT_FIELDS, OWN, PARAMETER_FIELDS, Encoding
 from fastann_kernels.numba_backend.layout import (
     delta_offsets,
@@ -23,11 +23,9 @@ from fastann_kernels.numba_backend.layout import (
 from fastann_kernels.numba_backend.operations import encode, known
 from fastann_kernels.numba_backend.updates import FLAGS
 from fastann_kernels.program import (
-    ACTIVATIONS,
     LOSSES,
     METRICS,
     OPERATIONS,
-    UPDATES,
     Instruction,
     Loss,
     Metric,
@@ -41,10 +39,10 @@ Table = NDArray[np.int64]
 # ADD_BIAS: whether the gradient of a parameter is added to that of another instruction that uses it. TRAIN_KERNEL,
 # TRAIN_BIAS: whether it is trained. SHARED: whether the members of a team may share the gradient of its kernel.
 (
-    OP, IN, OUT, D_IN, D_OUT, ACCUMULATE, ROWS, WIDTH_IN, WIDTH_OUT, KERNEL, BIAS, CODE, PRE, SCRATCH, FUSED, BACKWARD,
+    OP, IN, OUT, D_IN, D_OUT, ACCUMULATE, ROWS, WIDTH_IN, WIDTH_OUT, KERNEL, BIAS, PRE, SCRATCH, FUSED, BACKWARD,
     STREAM, INTEGERS, INTEGERS_END, NUMBERS, NUMBERS_END, ADD_KERNEL, ADD_BIAS, TRAIN_KERNEL, TRAIN_BIAS, SHARED,
-) = range(26)  # fmt: skip
-_COLUMNS = 26
+) = range(25)  # fmt: skip
+_COLUMNS = 25
 # Columns of a loss or metric: what it computes, where it reads, how its target is laid out.
 L_OP, L_LOGITS, L_Z, L_P, L_DELTA, L_WIDTH, L_POSITIONS, L_COLUMN, L_WEIGHTED, L_WEIGHT_COLUMN, L_K = range(11)
 # Columns of the numbers that go with a loss or metric.
@@ -52,8 +50,6 @@ N_WEIGHT, N_FACTOR, N_SMOOTHING, N_THRESHOLD = range(4)
 
 _OP_CODES = {name: i for i, name in enumerate(OPERATIONS)}
 _LOSS_CODES = {name: i for i, name in enumerate(LOSSES + METRICS)}
-_ACTIVATION_CODES = {name: i for i, name in enumerate(ACTIVATIONS)}
-_UPDATE_CODES = {name: i for i, name in enumerate(UPDATES)}
 
 
 @dataclass(frozen=True)
@@ -61,14 +57,14 @@ class Plan:
     """The tables of one program.
 
     Attributes:
-        instructions: int64[n, 26]; numbers: float64[n], alpha or rate of each.
+        instructions: int64[n, 25]; numbers: float64[n], alpha or rate of each.
         integers, reals: int64[], float64[]: the constants of instructions that are called by address.
         losses, metrics: int64[n, 11]; loss_numbers, metric_numbers: float64[n, 4].
         cleared: int64[n, 2], offset and columns of gradients that losses add to.
         inputs, outputs: int64[n, 2], offset and columns of the values packed in a row of data.
         tensors: int64[n, 6], offset, size, trainable, decay of each parameter, whether penalties alone move it, and
             whether it is the kernel of a SHARED instruction; spans: the first four, neighbours alike merged.
-        rule: code of the update rule; flags: its bits.
+        flags: bits of the update rule.
         value_columns, delta_columns, scratch_columns: columns of the three work buffers.
         workspace, shared: elements a member of the other two.
     """
@@ -84,7 +80,6 @@ class Plan:
     outputs: Table
     tensors: Table
     spans: Table
-    rule: int
     flags: int
     value_columns: int
     delta_columns: int
@@ -125,7 +120,6 @@ def make_plan(program: Program) -> Plan:
         outputs=_table([[values[roots[v]], program.values[v].size] for v in program.outputs], 2),
         tensors=_table([(*tensor, *marks) for tensor, *marks in zip(tensors, idle, shared, strict=True)], 6),
         spans=_table(_merge(tensors), 4),
-        rule=_UPDATE_CODES[update.op] if update else 0,
         flags=sum(FLAGS[flag] for flag in update.flags) if update else 0,
         value_columns=encoder.value_columns,
         delta_columns=encoder.delta_columns,
@@ -194,7 +188,7 @@ class _Encoder:
         program, target = self.program, self.roots[instruction.output]
         shape_in = program.values[instruction.inputs[0]].shape
         shape_out = program.values[instruction.output].shape
-        code = _ACTIVATION_CODES[str(instruction.get("activation", "linear"))]
+        activation = str(instruction.get("activation", "linear"))
         source = self._source(instruction.inputs[0], row)
         row[IN], row[D_IN], row[ACCUMULATE] = source
         row[WIDTH_IN], row[WIDTH_OUT] = shape_in[-1] if shape_in else 1, shape_out[-1] if shape_out else 1
@@ -206,11 +200,10 @@ class _Encoder:
         for column, parameter in zip((TRAIN_KERNEL, TRAIN_BIAS), instruction.params, strict=False):
             row[column] = int(program.parameters[parameter].trainable)
         row[SHARED] = int(instruction.op == "dense" and instruction.params[0] in self.divided and row[BACKWARD])
-        row[CODE] = code
         row[PRE] = row[SCRATCH] = -1
-        if instruction.op == "dense" and needs_input(code, _number(instruction)):
+        if instruction.op == "dense" and needs_input(activation, _number(instruction)):
             row[PRE] = self._keep(program.values[target].size)
-        elif instruction.op == "dropout" or code in (SOFTMAX, LOG_SOFTMAX):
+        elif instruction.op == "dropout" or activation in BY_ROWS:
             row[SCRATCH] = self._keep(program.values[target].size)
         row[STREAM] = int(instruction.get("stream", 0))
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from fastann_kernels.numba_backend.compiling import compiled, intrinsic, lean, types
 from fastann_kernels.numba_backend.direct import DirectCall, loaded
-from fastann_kernels.numba_backend.frame import array_of
+from fastann_kernels.numba_backend.frame import array_from, array_of
 
 _WORD, _STATE = ir.IntType(64), ir.IntType(128)
 _MULTIPLIER = 0x2360ED051FC65DA44385DF649FCCF645
@@ -65,8 +65,8 @@ def _try(order, i, mask, number):
 @lean
 def _shuffle(table):
     """Write a shuffled 0 .. n - 1."""
-    words = array_of(table, 6)
-    order = array_of(words[_ADDRESS], words[_ROWS])
+    words = array_from(table, 6)
+    order = array_of(words[_ADDRESS], words[_ROWS], np.int64)
     high, low, increment_high, increment_low = words[_HIGH], words[_LOW], words[_INCREMENT_HIGH], words[_INCREMENT_LOW]
     for row in range(order.size):
         order[row] = row

@@ -10,6 +10,7 @@ from fastann_kernels.numba_backend import arguments as A
 from fastann_kernels.numba_backend import calls as C
 from fastann_kernels.numba_backend import frame as F
 from fastann_kernels.numba_backend import plan as T
+from fastann_kernels.numba_backend.by_address import call_unit
 from fastann_kernels.numba_backend.compiling import lean
 from fastann_kernels.numba_backend.halves import as_halves, round_to_halves
 from fastann_kernels.numba_backend.team import wait_for_all
@@ -19,7 +20,6 @@ from fastann_kernels.numba_backend.updates import (
     clip,
     gather_gradients,
     gradient_square,
-    update,
 )
 from fastann_kernels.numba_backend.walk import share_of_kernel, shares
 
@@ -47,81 +47,92 @@ def round_parameters(params, start, stop, buffer):
 
 
 @lean
-def _use(frame, first, last, step, at_once):
-    """Do what parameters first..last want of their gradients, which are complete: measure them, add those of penalties
-    and, if `at_once`, take the step."""
-    arguments, call, spans = F.arguments(frame), F.call(frame), F.spans(frame)
-    params, g = F.params(frame), F.grads(frame)[0]
-    if call[C.SQUARES]:
-        F.squares(frame)[call[C.MEMBER], step, 1] += gradient_square(spans, first, last, g)
-    add_penalty_gradients(F.tensors(frame), F.penalties(frame), params, first, last, g)
-    if at_once:
-        coefficients = F.coefficients(frame)[step]
-        update(arguments[A.RULE], arguments[A.FLAGS], coefficients, spans, params, g, F.slots(frame), first, last)
-        round_parameters(params, first, last, F.half_params(frame))
+def _update(frame, first, last):
+    """Take the step of parameters first..last."""
+    call_unit(F.units(frame)[A.UPDATE], frame, first, last)
+    round_parameters(F.params(frame), first, last, F.half_params(frame))
 
 
 @lean
-def _use_blocks(frame, first, last, step, at_once):
+def _use(frame, first, last, at_once):
+    """Do what parameters first..last want of their gradients, which are complete: measure them, add those of penalties
+    and, if `at_once`, take the step."""
+    call, params, g = F.call(frame), F.params(frame), F.grads(frame)[0]
+    if call[C.SQUARES]:
+        F.squares(frame)[call[C.MEMBER], call[C.STEP], 1] += gradient_square(F.spans(frame), first, last, g)
+    add_penalty_gradients(F.tensors(frame), F.penalties(frame), params, first, last, g)
+    if at_once:
+        _update(frame, first, last)
+
+
+@lean
+def _use_blocks(frame, first, last, at_once):
     """Put the members' gradients of parameters first..last together and use them."""
     for begin in range(first, last, _BLOCK):
         end = min(last, begin + _BLOCK)
         gather_gradients(F.grads(frame), begin, end)
-        _use(frame, begin, end, step, at_once)
+        _use(frame, begin, end, at_once)
 
 
 @lean
-def add_shares(frame, again):
-    """Make this member's shares of the gradients of kernels, to be added to what is there if `again`."""
+def _add_shares(frame):
+    """Make this member's shares of the gradients of kernels; those of all but the first part of a batch are added to
+    what is there."""
     instructions, call = F.instructions(frame), F.call(frame)
     member, members = call[C.MEMBER], call[C.MEMBERS]
     for i in range(instructions.shape[0]):
         t = instructions[i]
         if shares(t, call):
             begin, end = t[T.WIDTH_IN] * member // members, t[T.WIDTH_IN] * (member + 1) // members
-            share_of_kernel(frame, i, begin, end, again)
+            share_of_kernel(frame, i, begin, end)
 
 
 @lean
-def take_step(frame, step, update_now, again):
-    """Do this member's part of what follows the backward pass of the last rows of a batch.
-
-    Without `update_now` the gradients are wanted and nothing else. `again`: earlier rows of the batch have left their
-    share of the gradients of kernels.
-    """
-    arguments, call, params = F.arguments(frame), F.call(frame), F.params(frame)
+def _take_step(frame):
+    """Complete the gradients and, in a training, use them."""
+    call, params = F.call(frame), F.params(frame)
     instructions, tensors = F.instructions(frame), F.tensors(frame)
-    member, members, flags = call[C.MEMBER], call[C.MEMBERS], arguments[A.FLAGS]
-    at_once = update_now and not flags & CLIP_FLAGS
+    member, members, flags = call[C.MEMBER], call[C.MEMBERS], F.arguments(frame)[A.FLAGS]
+    training = F.arguments(frame)[A.MODE] == A.TRAIN
+    at_once = training and not flags & CLIP_FLAGS
     if call[C.SQUARES]:
-        F.squares(frame)[member, step, 1] = 0.0
+        F.squares(frame)[member, call[C.STEP], 1] = 0.0
     if members == 1:
-        _use_blocks(frame, 0, params.size, step, at_once)
+        _use_blocks(frame, 0, params.size, at_once)
     else:
         for i in range(tensors.shape[0]):
             if not tensors[i, 5]:
                 begin, end = stretch(tensors[i, 1], member, members)
-                _use_blocks(frame, tensors[i, 0] + begin, tensors[i, 0] + end, step, at_once)
+                _use_blocks(frame, tensors[i, 0] + begin, tensors[i, 0] + end, at_once)
         for i in range(instructions.shape[0] - 1, -1, -1):
             t = instructions[i]
             first, width = t[T.KERNEL], t[T.WIDTH_OUT]
             if not shares(t, call):
                 begin, end = stretch(t[T.WIDTH_IN] * width if t[T.SHARED] else 0, member, members)
-                _use_blocks(frame, first + begin, first + end, step, at_once)
+                _use_blocks(frame, first + begin, first + end, at_once)
                 continue
             begin, end = t[T.WIDTH_IN] * member // members, t[T.WIDTH_IN] * (member + 1) // members
             few = call[C.PART_ROWS] * t[T.ROWS] <= _SLAB_ROWS
             height = max(1, _SLAB // width) if few else max(1, end - begin)
             for top in range(begin, end, height):
                 bottom = min(end, top + height)
-                share_of_kernel(frame, i, top, bottom, again)
-                _use(frame, first + top * width, first + bottom * width, step, at_once)
-    if update_now and not at_once:
-        barrier, coefficients, g = F.barrier(frame), F.coefficients(frame)[step], F.grads(frame)[0]
+                share_of_kernel(frame, i, top, bottom)
+                _use(frame, first + top * width, first + bottom * width, at_once)
+    if training and not at_once:
+        barrier = F.barrier(frame)
         wait_for_all(barrier, members)
         if member == 0:
-            clip(flags, coefficients, tensors, g)
+            clip(flags, F.coefficients(frame)[call[C.STEP]], tensors, F.grads(frame)[0])
         wait_for_all(barrier, members)
         begin, end = stretch(params.size, member, members)
-        update(arguments[A.RULE], flags, coefficients, F.spans(frame), params, g, F.slots(frame), begin, end)
-        round_parameters(params, begin, end, F.half_params(frame))
+        _update(frame, begin, end)
+
+
+@lean
+def follow(frame, last):
+    """Do this member's part of what follows the backward pass of some rows of a batch, all of them or its `last`."""
+    if last:
+        _take_step(frame)
+    else:
+        _add_shares(frame)
+    return 0.0

@@ -7,12 +7,14 @@ A row of `spans` is a stretch of parameters: (offset, size, trainable, decay). `
 from __future__ import annotations
 
 import math
+from typing import Any
 
+from fastann_kernels.numba_backend import arguments as A
+from fastann_kernels.numba_backend import calls as C
+from fastann_kernels.numba_backend import frame as F
 from fastann_kernels.numba_backend.compiling import inlined, lean
 from fastann_kernels.numba_backend.elementary import like
 from fastann_kernels.program import COMMON_COEFFICIENTS, UPDATES
-
-SGD, RMSPROP, ADAGRAD, ADAM, NADAM, ADAMAX, LION = range(len(UPDATES))
 
 #: Bits of the flags of an update rule.
 FLAGS = {
@@ -202,28 +204,45 @@ def lion(w, g, m, lr, beta1, beta2):
 
 
 @lean
-def _apply(op, flags, w, g, slots, start, stop, c):
-    """Run the rule on one stretch; c holds the rule's own coefficients."""
-    if op == ADAM and flags & AMSGRAD:
-        amsgrad(w, g, slots[0, start:stop], slots[1, start:stop], slots[2, start:stop], c[0], c[1], c[2], c[3])
-    elif op == ADAM:
-        adam(w, g, slots[0, start:stop], slots[1, start:stop], c[0], c[1], c[2], c[3])
-    elif op == SGD:
-        v = slots[0, start:stop] if flags & MOMENTUM else w[:0]
-        sgd(w, g, v, flags, c[0], c[1], c[2])
-    elif op == RMSPROP:
-        buffer = slots[1, start:stop] if flags & MOMENTUM else w[:0]
-        place = 2 if flags & MOMENTUM else 1
-        average = slots[place, start:stop] if flags & CENTERED else w[:0]
-        rmsprop(w, g, slots[0, start:stop], buffer, average, flags, c[0], c[1], c[2], c[3])
-    elif op == ADAGRAD:
-        adagrad(w, g, slots[0, start:stop], c[0], c[1])
-    elif op == NADAM:
-        nadam(w, g, slots[0, start:stop], slots[1, start:stop], c[0], c[1], c[2], c[3], c[4], c[5], c[6])
-    elif op == ADAMAX:
-        adamax(w, g, slots[0, start:stop], slots[1, start:stop], c[0], c[1], c[2], c[3])
-    elif op == LION:
-        lion(w, g, slots[0, start:stop], c[0], c[1], c[2])
+def _sgd(flags, w, g, slots, start, stop, c):
+    sgd(w, g, slots[0, start:stop] if flags & MOMENTUM else w[:0], flags, c[0], c[1], c[2])
+
+
+@lean
+def _rmsprop(flags, w, g, slots, start, stop, c):
+    buffer = slots[1, start:stop] if flags & MOMENTUM else w[:0]
+    place = 2 if flags & MOMENTUM else 1
+    average = slots[place, start:stop] if flags & CENTERED else w[:0]
+    rmsprop(w, g, slots[0, start:stop], buffer, average, flags, c[0], c[1], c[2], c[3])
+
+
+@lean
+def _adagrad(flags, w, g, slots, start, stop, c):
+    adagrad(w, g, slots[0, start:stop], c[0], c[1])
+
+
+@lean
+def _adam(flags, w, g, slots, start, stop, c):
+    m, v = slots[0, start:stop], slots[1, start:stop]
+    if flags & AMSGRAD:
+        amsgrad(w, g, m, v, slots[2, start:stop], c[0], c[1], c[2], c[3])
+    else:
+        adam(w, g, m, v, c[0], c[1], c[2], c[3])
+
+
+@lean
+def _nadam(flags, w, g, slots, start, stop, c):
+    nadam(w, g, slots[0, start:stop], slots[1, start:stop], c[0], c[1], c[2], c[3], c[4], c[5], c[6])
+
+
+@lean
+def _adamax(flags, w, g, slots, start, stop, c):
+    adamax(w, g, slots[0, start:stop], slots[1, start:stop], c[0], c[1], c[2], c[3])
+
+
+@lean
+def _lion(flags, w, g, slots, start, stop, c):
+    lion(w, g, slots[0, start:stop], c[0], c[1], c[2])
 
 
 @lean
@@ -268,19 +287,34 @@ def _follow_average(coefficients, w, average):
             w[i] = average[i]
 
 
-@lean
-def update(op, flags, coefficients, spans, params, g, slots, start, stop):
-    """Decay, apply the rule and follow the moving average on parameters start..stop, in place; g is float[P],
-    clipped."""
-    for i in range(spans.shape[0]):
-        first, last = max(start, spans[i, 0]), min(stop, spans[i, 0] + spans[i, 1])
-        if not spans[i, 2] or first >= last:
-            continue
-        w = params[first:last]
-        if flags & DECAY and spans[i, 3]:
-            keep = like(w, 1 - coefficients[_DECAY])
-            for j in range(w.size):
-                w[j] *= keep
-        _apply(op, flags, w, g[first:last], slots, first, last, coefficients[_FIRST:])
-        if flags & EMA:
-            _follow_average(coefficients, w, slots[slots.shape[0] - 1, first:last])
+def _update(rule: Any) -> Any:
+    """Return the unit of a rule, given what runs it on one stretch with the rule's own coefficients."""
+
+    @lean
+    def unit(frame, start, stop):
+        """Decay, apply the rule and follow the moving average on parameters start..stop, in place; the gradients are
+        clipped."""
+        spans, params, g, slots = F.spans(frame), F.params(frame), F.grads(frame)[0], F.slots(frame)
+        flags, coefficients = F.arguments(frame)[A.FLAGS], F.coefficients(frame)[F.call(frame)[C.STEP]]
+        for i in range(spans.shape[0]):
+            first, last = max(start, spans[i, 0]), min(stop, spans[i, 0] + spans[i, 1])
+            if not spans[i, 2] or first >= last:
+                continue
+            w = params[first:last]
+            if flags & DECAY and spans[i, 3]:
+                keep = like(w, 1 - coefficients[_DECAY])
+                for j in range(w.size):
+                    w[j] *= keep
+            rule(flags, w, g[first:last], slots, first, last, coefficients[_FIRST:])
+            if flags & EMA:
+                _follow_average(coefficients, w, slots[slots.shape[0] - 1, first:last])
+        return 0.0
+
+    return unit
+
+
+#: Units of the rules, by name.
+RULES = {
+    name: _update(rule)
+    for name, rule in zip(UPDATES, (_sgd, _rmsprop, _adagrad, _adam, _nadam, _adamax, _lion), strict=True)
+}

@@ -8,11 +8,12 @@ rows of the batch.
 
 from __future__ import annotations
 
+from fastann_kernels.numba_backend import arguments as A
 from fastann_kernels.numba_backend import calls as C
 from fastann_kernels.numba_backend import frame as F
 from fastann_kernels.numba_backend import operations as O
 from fastann_kernels.numba_backend import plan as T
-from fastann_kernels.numba_backend.activations import activate, activate_backward
+from fastann_kernels.numba_backend.by_address import call_activation
 from fastann_kernels.numba_backend.compiling import lean
 from fastann_kernels.numba_backend.dense import dense, dense_backward, example_squares, kernel_gradient
 from fastann_kernels.numba_backend.dropout import dropout, dropout_backward, stream_key
@@ -37,10 +38,12 @@ def call_instruction(frame, kind, i):
 
 
 @lean
-def forward(frame, skip_fused):
+def forward(frame):
     """Run every instruction on this member's rows; return what instructions add to the loss."""
+    # what is fused with a loss is left to it
+    skip_fused = F.arguments(frame)[A.MODE] != A.PREDICT
     instructions, numbers, call, params = F.instructions(frame), F.numbers(frame), F.call(frame), F.params(frame)
-    values, scratch = F.values(frame), F.scratch(frame)
+    values, scratch, calls = F.values(frame), F.scratch(frame), F.calls(frame)
     halves, half_params = as_halves(F.halves(frame)), as_halves(F.half_params(frame))
     rows, capacity, place, training = call[C.ROWS], call[C.CAPACITY], call[C.PLACE], call[C.TRAINING]
     added = 0.0
@@ -51,6 +54,7 @@ def forward(frame, skip_fused):
         if t[T.OP] >= CALLED:
             added += call_instruction(frame, O.FORWARD, i)
             continue
+        f = calls[i, O.FORWARD]
         wide, above = rows * t[T.ROWS], place * t[T.ROWS]
         n_in, n_out = t[T.WIDTH_IN], t[T.WIDTH_OUT]
         x_first, y_first = t[T.IN] * capacity + above * n_in, t[T.OUT] * capacity + above * n_out
@@ -64,11 +68,13 @@ def forward(frame, skip_fused):
             # all empty without bfloat16: slices of empty arrays are
             half_x = halves[x_first : x_first + x.size]
             half_W = half_params[t[T.KERNEL] : t[T.KERNEL] + n_in * n_out]
-            dense(x, W, b, wide, n_in, n_out, t[T.CODE], numbers[i], y, z, call[C.SMALL], half_x, half_W)
+            dense(x, W, b, wide, n_in, n_out, f, numbers[i], y, z, call[C.SMALL], half_x, half_W)
         elif t[T.OP] == ACTIVATION:
             tops = t[T.SCRATCH] * capacity + above
             top = y if t[T.SCRATCH] < 0 else scratch[tops : tops + wide]
-            activate(t[T.CODE], numbers[i], x, n_out, y, top)
+            copy(x, y)
+            if f:
+                call_activation(f, x, y, top, y.size, n_out, numbers[i])
         elif t[T.OP] == DROPOUT:
             if training:
                 s0, s1 = stream_key(call, t[T.STREAM])
@@ -80,17 +86,18 @@ def forward(frame, skip_fused):
 
 
 @lean
-def backward(frame, again):
+def backward(frame):
     """Run every instruction's gradient, last to first; the losses have written the gradients of the outputs.
 
-    Gradients of parameters are added to what is there if `again`; those of kernels that the team shares are left to
-    `share_of_kernel`. Return the squared norms of the gradients of this member's rows, added up, if they are to be
-    measured.
+    Gradients of parameters are added to what earlier parts of the batch have left; those of kernels that the team
+    shares are left to `share_of_kernel`. Return the squared norms of the gradients of this member's rows, added up, if
+    they are to be measured.
     """
     instructions, numbers, call, params = F.instructions(frame), F.numbers(frame), F.call(frame), F.params(frame)
     values, deltas, scratch, grads = F.values(frame), F.deltas(frame), F.scratch(frame), F.own_grads(frame)
     halves, half_params = as_halves(F.halves(frame)), as_halves(F.half_params(frame))
     rows, capacity, place, training = call[C.ROWS], call[C.CAPACITY], call[C.PLACE], call[C.TRAINING]
+    again, calls = call[C.PART] > 0, F.calls(frame)
     squares = 0.0
     for i in range(instructions.shape[0] - 1, -1, -1):
         t = instructions[i]
@@ -99,6 +106,7 @@ def backward(frame, again):
         if t[T.OP] >= CALLED:
             call_instruction(frame, O.BACKWARD, i)
             continue
+        f = calls[i, O.BACKWARD]
         wide, above = rows * t[T.ROWS], place * t[T.ROWS]
         n_in, n_out = t[T.WIDTH_IN], t[T.WIDTH_OUT]
         x_first, y_first = t[T.IN] * capacity + above * n_in, t[T.OUT] * capacity + above * n_out
@@ -116,7 +124,7 @@ def backward(frame, again):
             half_delta = halves[values.size + first : values.size + first + delta.size]
             half_W = half_params[t[T.KERNEL] : t[T.KERNEL] + W.size]
             dense_backward(
-                W, y, z, delta, wide, n_in, n_out, t[T.CODE], numbers[i], db, dx, t[T.ADD_BIAS] or again,
+                W, y, z, delta, wide, n_in, n_out, f, numbers[i], db, dx, t[T.ADD_BIAS] or again,
                 t[T.ACCUMULATE], call[C.SMALL], half_W, half_delta,
             )  # fmt: skip
             if not shares(t, call):
@@ -130,8 +138,8 @@ def backward(frame, again):
             kept = t[T.SCRATCH] * capacity + above * n_out
             dropout_backward(delta, scratch[kept : kept + y.size], dx, t[T.ACCUMULATE])
         elif dx.size:
-            if t[T.OP] == ACTIVATION:
-                activate_backward(t[T.CODE], numbers[i], y, x, n_out, delta)
+            if t[T.OP] == ACTIVATION and f:
+                call_activation(f, y, x, delta, delta.size, n_out, numbers[i])
             if t[T.ACCUMULATE]:
                 for j in range(delta.size):
                     dx[j] += delta[j]
@@ -154,9 +162,9 @@ def shares(t, call):
 
 
 @lean
-def share_of_kernel(frame, i, begin, end, again):
+def share_of_kernel(frame, i, begin, end):
     """Write rows begin..end of the gradient of instruction i's kernel, from all rows in the buffers, to member 0's
-    gradients.
+    gradients, or add them to what the parts of the batch before those rows have left there.
 
     All members must be through with `backward`.
     """
@@ -167,6 +175,6 @@ def share_of_kernel(frame, i, begin, end, again):
     x_end, delta_end = x + rows * n_in, delta + rows * n_out
     kernel_gradient(
         values[x:x_end], deltas[delta:delta_end], rows, n_in, n_out, begin, end,
-        g[t[T.KERNEL] : t[T.KERNEL] + n_in * n_out], again, call[C.SMALL], halves[x:x_end],
+        g[t[T.KERNEL] : t[T.KERNEL] + n_in * n_out], call[C.PART] > 0, call[C.SMALL], halves[x:x_end],
         halves[values.size + delta : values.size + delta_end],
     )  # fmt: skip
