@@ -95,9 +95,10 @@ def _train(
     return executor.get_state(state), record
 
 
-# in batches of 3 the team shares the gradient of the first kernel by its rows, in batches of 11 by those of the batch;
-# of one row, most members have none
-@pytest.mark.parametrize("batch", [1, 3, BATCH])
+# in batches of up to 3 the team shares products with the first kernel, and its gradient, by the rows of the kernel, with
+# the second, and the gradient of its input, in those of up to 2; in batches of 11 by those of the batch; of one row,
+# most members have none
+@pytest.mark.parametrize("batch", [1, 2, 3, BATCH])
 @pytest.mark.parametrize("rows_at_once", [ROWS, 2, 1])
 @pytest.mark.parametrize("members", [1, 2, 3])
 @pytest.mark.parametrize("flags", [(), ("decay", "global_clipnorm")], ids=["plain", "clipped"])

@@ -19,7 +19,7 @@ ARGUMENTS = 24
 
 #: Tables of a program, see `plan.Plan.tables`, with the addresses of its instructions and units; work buffers of a team
 #: member, see `executor.Workspace`.
-TABLES, BUFFERS = 15, 10
+TABLES, BUFFERS = 15, 11
 
 # Rows of the table of arrays, see `frame`; the first holds the number of the team member.
 MEMBER, FIRST_TABLE = 0, 1

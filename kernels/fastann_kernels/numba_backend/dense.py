@@ -39,28 +39,47 @@ def _suits(rows, columns, inner, small):
 
 
 @lean
-def dense(x, W, b, rows, fan_in, fan_out, f, alpha, y, z, small, half_x, half_W):
-    """y = f(x W + b), f at an address, 0 where it is linear; z, unless empty, receives the input of f, which its
-    derivative will need.
+def multiply(x, W, b, rows, fan_in, fan_out, begin, end, y, small):
+    """y = x[:, begin:end] W[begin:end], plus b if that comes at no cost, which is returned.
 
     Products of at most `small` multiplications take the kernel for small matrices.
     """
-    biased = b.size > 0
+    inner = end - begin
+    if fan_out == 1 and _suits(rows, 1, inner, small):
+        # y^T = W^T x^T, whose rows fill vectors
+        small_gemm(1, rows, inner, W[begin:], inner, 1, x[begin:], 1, fan_in, b[:0], y, rows, False)
+    elif _suits(rows, fan_out, inner, small):
+        small_gemm(rows, fan_out, inner, x[begin:], fan_in, 1, W[begin * fan_out :], fan_out, 1, b, y, fan_out, False)
+        return True
+    else:
+        gemm(
+            False, False, rows, fan_out, inner, x[begin:], fan_in, W[begin * fan_out :], fan_out, like(x, 0), y,
+            fan_out,
+        )  # fmt: skip
+    return False
+
+
+@lean
+def dense(x, W, b, rows, fan_in, fan_out, f, alpha, y, z, small, half_x, half_W):
+    """y = f(x W + b), f at an address, 0 where it is linear; z, unless empty, receives the input of f, which its
+    derivative will need. `small` as for `multiply`.
+    """
+    biased = False
     if half_W.size:
         round_to_halves(x, half_x)
         gemm(False, False, rows, fan_out, fan_in, half_x, fan_in, half_W, fan_out, like(x, 0), y, fan_out)
-    elif fan_out == 1 and _suits(rows, 1, fan_in, small):
-        # y^T = W^T x^T, whose rows fill vectors
-        small_gemm(1, rows, fan_in, W, fan_in, 1, x, 1, fan_in, b[:0], y, rows, False)
-    elif _suits(rows, fan_out, fan_in, small):
-        small_gemm(rows, fan_out, fan_in, x, fan_in, 1, W, fan_out, 1, b, y, fan_out, False)
-        biased = False
     else:
-        gemm(False, False, rows, fan_out, fan_in, x, fan_in, W, fan_out, like(x, 0), y, fan_out)
+        biased = multiply(x, W, b, rows, fan_in, fan_out, 0, fan_in, y, small)
+    finish(b[:0] if biased else b, rows, fan_out, f, alpha, y, z)
+
+
+@lean
+def finish(b, rows, fan_out, f, alpha, y, z):
+    """y = f(y + b), where b is not empty; f and z as for `dense`."""
     height = max(1, _BLOCK // fan_out)
     for start in range(0, rows, height):
         block = y[start * fan_out : min(rows, start + height) * fan_out]
-        if biased:
+        if b.size:
             add_bias(b, block)
         if z.size:
             copy(block, z[start * fan_out : start * fan_out + block.size])
@@ -89,14 +108,20 @@ def dense_backward(W, y, z, delta, rows, fan_in, fan_out, f, alpha, db, dx, add_
             column_sums(stop - start, fan_out, block, db, True)
         if half_W.size:
             round_to_halves(block, half_delta[first:last])
-    if dx.size == 0:
-        return
-    if half_W.size:
+    if dx.size and half_W.size:
         gemm(False, True, rows, fan_in, fan_out, half_delta, fan_out, half_W, fan_out, like(W, add_x), dx, fan_in)
-    elif _suits(rows, fan_in, fan_out, small):
-        small_gemm(rows, fan_in, fan_out, delta, fan_out, 1, W, 1, fan_out, db[:0], dx, fan_in, add_x != 0)
+    elif dx.size:
+        input_gradient(delta, W, rows, fan_in, fan_out, 0, fan_in, dx, add_x, small)
+
+
+@lean
+def input_gradient(delta, W, rows, fan_in, fan_out, begin, end, dx, add, small):
+    """dx[:, begin:end] = delta W[begin:end]^T, from delta = dL/dz, or added to what is there."""
+    columns, kernel, part = end - begin, W[begin * fan_out :], dx[begin:]
+    if _suits(rows, columns, fan_out, small):
+        small_gemm(rows, columns, fan_out, delta, fan_out, 1, kernel, 1, fan_out, W[:0], part, fan_in, add != 0)
     else:
-        gemm(False, True, rows, fan_in, fan_out, delta, fan_out, W, fan_out, like(W, add_x), dx, fan_in)
+        gemm(False, True, rows, columns, fan_out, delta, fan_out, kernel, fan_out, like(W, add), part, fan_in)
 
 
 @lean

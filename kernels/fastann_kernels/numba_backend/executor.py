@@ -92,8 +92,8 @@ class Workspace:
         members: of the team.
 
     Attributes:
-        buffers: what each member is given: values, their gradients, scratch, halves and half parameters are the
-            team's, the rest its own.
+        buffers: what each member is given: values, their gradients, scratch, halves, half parameters and partial
+            products are the team's, the rest its own.
         tables: rows of the table of arrays, for the buffers of each member.
     """
 
@@ -112,10 +112,12 @@ class Workspace:
         # two numbers in bfloat16 take the room of one: those of all values, of their gradients and of the parameters
         halves = capacity * (plan.value_columns + plan.delta_columns), program.parameter_count
         half = [np.empty(-(-n // 2) if executor.bfloat16 else 0, dtype) for n in halves]
+        partial = np.empty((members - 1) * plan.partial(capacity), dtype)
         # sample weights of one loss, scratch of losses, targets, sample weights
         own = 1, int(positions + widest), program.target_columns, max(1, len(program.outputs))
         self.buffers = [
-            (*together, *room(*own, rows=self.rows), np.empty(plan.workspace, dtype), *half) for _ in range(members)
+            (*together, *room(*own, rows=self.rows), np.empty(plan.workspace, dtype), *half, partial)
+            for _ in range(members)
         ]
         self.tables = [A.words(buffers) for buffers in self.buffers]
 

@@ -106,6 +106,7 @@ batch_w = _field(A.FIRST_BUFFER + 6, _NUMBER, 1)
 workspace = _field(A.FIRST_BUFFER + 7, _NUMBER, 1)
 halves = _field(A.FIRST_BUFFER + 8, _NUMBER, 1)
 half_params = _field(A.FIRST_BUFFER + 9, _NUMBER, 1)
+partial = _field(A.FIRST_BUFFER + 10, _NUMBER, 1)
 
 # the member's own: the run-time numbers of `calls`, and its row of the gradients (the only one where none are made)
 call = _field(A.CALL, "int64", 1)

@@ -89,6 +89,14 @@ class Plan:
     workspace: int
     shared: int
 
+    def partial(self, rows: int) -> int:
+        """Return how many numbers one member's partial product has at most, in batches worked on so many rows at once;
+        see `walk.owned`."""
+        shared = self.instructions[self.instructions[:, SHARED] == 1].T
+        wide, (n_in, n_out) = shared[ROWS], shared[[WIDTH_IN, WIDTH_OUT]]
+        most = np.minimum(rows, n_in * n_out // (wide * (n_in + n_out)))
+        return int((most * wide * n_out).max(initial=0))
+
     @cached_property
     def tables(self) -> tuple[Table | NDArray[np.float64], ...]:
         """What the interpreter is given, in its order."""

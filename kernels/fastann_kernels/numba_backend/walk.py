@@ -3,7 +3,9 @@
 Members share the buffers of values, of their gradients and of scratch: each works on rows of its own, C.PLACE and
 following. In a team, dW = x^T delta of a large dense layer is not made by rows of the batch, which would give as many
 parts to add up as there are members: once all members are through with their rows, each makes some rows of dW from all
-rows of the batch.
+rows of the batch, and takes the step of those rows of W. Where the batch has few rows it also multiplies by these
+alone, forward and backward: it reads W once where it would be read by each, and what it has changed itself is in the
+cache of its core.
 """
 
 from __future__ import annotations
@@ -15,10 +17,19 @@ from fastann_kernels.numba_backend import operations as O
 from fastann_kernels.numba_backend import plan as T
 from fastann_kernels.numba_backend.by_address import call_activation
 from fastann_kernels.numba_backend.compiling import lean
-from fastann_kernels.numba_backend.dense import dense, dense_backward, example_squares, kernel_gradient
+from fastann_kernels.numba_backend.dense import (
+    dense,
+    dense_backward,
+    example_squares,
+    finish,
+    input_gradient,
+    kernel_gradient,
+    multiply,
+)
 from fastann_kernels.numba_backend.dropout import dropout, dropout_backward, stream_key
 from fastann_kernels.numba_backend.elementary import copy
 from fastann_kernels.numba_backend.halves import as_halves
+from fastann_kernels.numba_backend.team import wait_for_all
 
 DENSE, ACTIVATION, DROPOUT, RESHAPE = range(4)
 #: Inputs and outputs of a layer from which reading is a small part of a product.
@@ -68,6 +79,10 @@ def forward(frame):
             # all empty without bfloat16: slices of empty arrays are
             half_x = halves[x_first : x_first + x.size]
             half_W = half_params[t[T.KERNEL] : t[T.KERNEL] + n_in * n_out]
+            if training and half_W.size == 0 and owned(t, call):
+                _dense_together(frame, t, W, y)
+                finish(b, wide, n_out, f, numbers[i], y, z)
+                continue
             dense(x, W, b, wide, n_in, n_out, f, numbers[i], y, z, call[C.SMALL], half_x, half_W)
         elif t[T.OP] == ACTIVATION:
             tops = t[T.SCRATCH] * capacity + above
@@ -123,10 +138,13 @@ def backward(frame):
             half_x = halves[x_first : x_first + x.size]
             half_delta = halves[values.size + first : values.size + first + delta.size]
             half_W = half_params[t[T.KERNEL] : t[T.KERNEL] + W.size]
+            together = training and half_W.size == 0 and owned(t, call)
             dense_backward(
-                W, y, z, delta, wide, n_in, n_out, f, numbers[i], db, dx, t[T.ADD_BIAS] or again,
-                t[T.ACCUMULATE], call[C.SMALL], half_W, half_delta,
+                W, y, z, delta, wide, n_in, n_out, f, numbers[i], db, dx[:0] if together else dx,
+                t[T.ADD_BIAS] or again, t[T.ACCUMULATE], call[C.SMALL], half_W, half_delta,
             )  # fmt: skip
+            if together and t[T.D_IN] >= 0:  # also where this member has no rows
+                _input_gradient_together(frame, t, W)
             if not shares(t, call):
                 kernel_gradient(
                     x, delta, wide, n_in, n_out, 0, n_in, grads[t[T.KERNEL] : t[T.KERNEL] + W.size],
@@ -158,7 +176,47 @@ def shares(t, call):
     if call[C.MEMBERS] == 1 or not t[T.SHARED]:
         return False
     n_in, n_out = t[T.WIDTH_IN], t[T.WIDTH_OUT]
-    return n_in * n_out >= call[C.BATCH_ROWS] * t[T.ROWS] * (n_in + n_out) or min(n_in, n_out) >= _LARGE
+    return owned(t, call) or min(n_in, n_out) >= _LARGE
+
+
+@lean
+def owned(t, call):
+    """Return whether each member of the team multiplies by the rows of a kernel that it changes, and no others."""
+    weights, moved = t[T.WIDTH_IN] * t[T.WIDTH_OUT], t[T.WIDTH_IN] + t[T.WIDTH_OUT]
+    return call[C.MEMBERS] > 1 and t[T.SHARED] and weights >= call[C.BATCH_ROWS] * t[T.ROWS] * moved
+
+
+@lean
+def _dense_together(frame, t, W, y):
+    """y = x W for this member's rows, from products of all rows with some rows of W that each member makes."""
+    call, values, partial, barrier = F.call(frame), F.values(frame), F.partial(frame), F.barrier(frame)
+    member, members, n_in, n_out = call[C.MEMBER], call[C.MEMBERS], t[T.WIDTH_IN], t[T.WIDTH_OUT]
+    rows, x_first, y_first = call[C.PART_ROWS] * t[T.ROWS], t[T.IN] * call[C.CAPACITY], t[T.OUT] * call[C.CAPACITY]
+    size = rows * n_out
+    # that of the first goes where the result is to be
+    part = values[y_first : y_first + size] if member == 0 else partial[(member - 1) * size : member * size]
+    wait_for_all(barrier, members)  # for the rows of the others
+    begin, end = n_in * member // members, n_in * (member + 1) // members
+    multiply(values[x_first:], W, W[:0], rows, n_in, n_out, begin, end, part, call[C.SMALL])
+    wait_for_all(barrier, members)
+    own = call[C.PLACE] * t[T.ROWS] * n_out
+    for other in range(members - 1):
+        share = partial[other * size + own : other * size + own + y.size]
+        for j in range(y.size):
+            y[j] += share[j]
+
+
+@lean
+def _input_gradient_together(frame, t, W):
+    """dx = delta W^T: each member makes the columns of all rows that some rows of W give."""
+    call, deltas, barrier = F.call(frame), F.deltas(frame), F.barrier(frame)
+    member, members, n_in, n_out = call[C.MEMBER], call[C.MEMBERS], t[T.WIDTH_IN], t[T.WIDTH_OUT]
+    delta, dx = deltas[t[T.D_OUT] * call[C.CAPACITY] :], deltas[t[T.D_IN] * call[C.CAPACITY] :]
+    wait_for_all(barrier, members)  # for the rows of the others
+    begin, end = n_in * member // members, n_in * (member + 1) // members
+    rows = call[C.PART_ROWS] * t[T.ROWS]
+    input_gradient(delta, W, rows, n_in, n_out, begin, end, dx, t[T.ACCUMULATE], call[C.SMALL])
+    wait_for_all(barrier, members)
 
 
 @lean
