@@ -95,9 +95,9 @@ def _train(
     return executor.get_state(state), record
 
 
-# in batches of up to 3 the team shares products with the first kernel, and its gradient, by the rows of the kernel, with
-# the second, and the gradient of its input, in those of up to 2; in batches of 11 by those of the batch; of one row,
-# most members have none
+# in batches of up to 3 the team shares what has to do with the first kernel by the rows of the kernel, with the second,
+# and the gradient of its input, in those of up to 2; in batches of 11 by those of the batch; of one row, most members
+# have none
 @pytest.mark.parametrize("batch", [1, 2, 3, BATCH])
 @pytest.mark.parametrize("rows_at_once", [ROWS, 2, 1])
 @pytest.mark.parametrize("members", [1, 2, 3])

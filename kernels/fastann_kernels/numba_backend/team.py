@@ -1,8 +1,9 @@
 """Threads that run one program together: a barrier for jitted code, and the threads that wait for work.
 
 A team splits each batch by rows, and the parameters when gradients are put together and used, with two barriers a step
-(two more for each further part of a large batch, and for each product that is shared, see `walk`) and BLAS at one thread, so that there is never a second pool of
-spinning threads beside it. The threads are Python's own; jitted code releases the GIL.
+(two more for each further part of a large batch, and for each product that is shared, see `walk`) and BLAS at one
+thread, so that there is never a second pool of spinning threads beside it. The threads are Python's own; jitted code
+releases the GIL.
 """
 
 from __future__ import annotations
