@@ -1,6 +1,7 @@
 """The CPU machine: hand-written kernels compiled by Numba, matrix products by BLAS.
 
-`plan` lays a program out as integer tables, `interpreter` walks them, the other files hold one concern's kernels each.
+`plan` lays a program out as integer tables, `interpreter` walks them by the functions of `units`, the other files hold
+one concern's kernels each.
 """
 
 from __future__ import annotations

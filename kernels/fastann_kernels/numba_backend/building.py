@@ -86,9 +86,9 @@ def _build_together(names: list[str], workers: int) -> None:
 
 
 def _helper() -> subprocess.Popen[str]:
-    """Start a worker, which finds the same packages."""
+    """Start a worker, which finds the same packages, and none in the current folder."""
     return subprocess.Popen(
-        [sys.executable, "-c", _SERVE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        [sys.executable, "-P", "-c", _SERVE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}, text=True,
     )  # fmt: skip
 
