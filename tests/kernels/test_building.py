@@ -22,7 +22,7 @@ NAMES = [
 ]
 
 PROGRAM = """
-from fastann_kernels.numba_backend import building, units
+from fastann_kernels.numba_backend import building, machine_code, units
 from tests.kernels.test_building import NAMES
 made, own = units.build, []
 units.build = lambda name: own.append(name) or made(name)
