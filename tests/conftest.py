@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import redirect_stderr
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,19 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 # a calibration of the machine, if somebody made one, must not decide what "auto" means in tests; kernels are kept
 os.environ["FASTANN_CACHE_DIR"] = str(Path(__file__).parent.parent / ".pytest_cache" / "fastann")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def announced() -> None:
+    """Have it said that kernels are compiled, which a process says once.
+
+    Which test is the first to use one, and has the line among what it looks at, depends on their order and on what is
+    kept.
+    """
+    if "numba" in available_backends():
+        machine_code = importlib.import_module("fastann_kernels.numba_backend.machine_code")
+        with redirect_stderr(io.StringIO()):
+            machine_code.announce()
 
 
 @pytest.fixture(params=["numba", "jax"])
