@@ -14,6 +14,15 @@ from fastann.callbacks.base import Logs
 from fastann.training.session import Session
 
 
+def _continued(total: Array, steps: Array) -> Array:
+    """Return `total` and what each of some steps adds to it, (steps, ...), summed up in this order.
+
+    How many steps a call takes depends on the time that they need, and must not show in the last digit.
+    """
+    found: Array = np.add.accumulate(np.concatenate([total[None], steps]), axis=0)[-1]
+    return found
+
+
 class Tally:
     """Running means of loss and metrics.
 
@@ -59,11 +68,11 @@ class Tally:
         """Count the first `steps` steps of a record, all by default."""
         rows = record.rows[:steps]
         with np.errstate(all="ignore"):
-            self._loss += float(record.losses[:steps] @ rows)
+            self._loss = float(_continued(np.asarray(self._loss), record.losses[:steps] * rows))
             if self._loss_keys:
-                self._parts += rows @ record.parts[:steps]
-            self._sums += record.metric_sums[:steps].sum(axis=0)
-        self._weights += record.metric_weights[:steps].sum(axis=0)
+                self._parts = _continued(self._parts, record.parts[:steps] * rows[:, None])
+            self._sums = _continued(self._sums, record.metric_sums[:steps])
+        self._weights = _continued(self._weights, record.metric_weights[:steps])
         self._rows += int(rows.sum())
 
     def add_outputs(

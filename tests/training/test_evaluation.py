@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 import numpy as np
 import pytest
+from fastann_kernels.backend import Record
 
 from fastann import Input, Sequential
 from fastann.callbacks import LambdaCallback
@@ -113,6 +115,26 @@ def test_a_weight_of_zero_everywhere_gives_metrics_of_zero():
     assert tally.empty
     assert np.isnan(tally.logs()["loss"])
     assert tally.logs()["mae"] == 0.0
+
+
+def test_means_do_not_show_how_many_steps_a_call_took():
+    rng = np.random.default_rng(0)
+    rows = np.array([16] * 99 + [5])
+    sums, weights = rng.random((2, 100, 1)) * rows[:, None]
+    record = Record(rng.random(100), rows, sums, weights, np.zeros((100, 0)))
+
+    def logs(*cuts: int) -> dict[str, float]:
+        tally = Tally(make_session((MetricEntry("mae", StreamedMetric(), weighted=True),)))
+        for first, last in pairwise((0, *cuts, 100)):
+            whole = (record.losses, record.rows, record.metric_sums, record.metric_weights, record.parts)
+            tally.add(Record(*(array[first:last] for array in whole)))
+        return dict(tally.logs())
+
+    expected = logs()
+    assert expected["loss"] == pytest.approx(np.average(record.losses, weights=rows))
+    assert expected["mae"] == pytest.approx(sums.sum() / weights.sum())
+    assert all(logs(cut) == expected for cut in range(1, 100))
+    assert logs(*range(1, 100)) == expected
 
 
 @pytest.mark.parametrize("rows", [1, 7, 64, 65, 200])
