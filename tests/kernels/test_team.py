@@ -6,6 +6,7 @@ import _thread
 import os
 import threading
 import time
+from dataclasses import replace
 from queue import SimpleQueue
 from typing import Any
 
@@ -124,6 +125,15 @@ def test_training_in_bfloat16_does_not_depend_on_the_team(members: int, batch: i
     alone = _train(1, batch=batch, precision="bfloat16")[1].losses
     team = _train(members, batch=batch, rows_at_once=rows_at_once, precision="bfloat16")[1].losses
     np.testing.assert_allclose(team, alone, rtol=1e-3)  # sums in float32, some rounded otherwise on the way
+
+
+def test_training_wants_an_update_rule() -> None:
+    program = replace(_program(), update=None)
+    executor = NumbaExecutor(program, "float64")
+    state = executor.put_state(HostState(np.zeros(program.parameter_count), np.zeros((0, program.parameter_count))))
+    steps = Steps(None, 4, 0, np.zeros((4, 0)), np.zeros((4, 2)), (1, 2))
+    with pytest.raises(ValueError, match="expected a program with an update rule"):
+        executor.train(state, executor.put_data(*_data()), steps)
 
 
 def test_a_team_repeats_itself_bit_for_bit() -> None:

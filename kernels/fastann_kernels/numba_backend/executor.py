@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -132,7 +132,6 @@ class Once:
 
     def __init__(self, executor: NumbaExecutor) -> None:
         program = executor.program
-        executor.prepare(A.PREDICT)
         self.arguments = np.zeros(A.ARGUMENTS, np.int64)
         self.arguments[[A.MODE, A.SMALL, A.X_COLUMNS, A.CAPACITY, A.PART, A.MEMBERS, A.COLLECT]] = (
             A.PREDICT, executor._small, program.input_columns, executor.few, executor.few, 1, 1,
@@ -199,29 +198,20 @@ class NumbaExecutor:
         self._only_dense = _only_dense(program)
         self.rows_at_once = _rows_at_once(program)
         self._local = threading.local()
-        self._calls = np.zeros((len(program.instructions), 3), np.int64)
-        self._units = np.zeros(A.FIRST_LOSS + len(program.losses) + len(program.metrics), np.int64)
-        self._tables = (*self.plan.tables, self._calls, self._units)
+        # what compiles does so here, where nobody takes times and Ctrl-C is heard at once
+        run = f"{units.RUN}.{self.dtype.name}"
+        calls, own = operations.names(program, self.dtype), units.names(program, self.dtype)
+        found = addresses([run, *own, *chain(*calls)])
+        self._loop = at(found[run])
+        self._tables = (
+            *self.plan.tables,
+            np.array([found.get(name, 0) for name in chain(*calls)], np.int64).reshape(-1, 3),
+            np.array([found.get(name, 0) for name in own], np.int64),
+        )
         self._threads = threads_allowed(os.environ)
         self._no_gradients = np.zeros((1, 0), self.dtype)
         self.bfloat16 = precision == "bfloat16"
         self._rows = A.words(self._tables)
-        self._loop: Callable[[Any], int] | None = None
-        self._ready: set[int] = set()
-
-    def prepare(self, mode: int) -> None:
-        """Compile or load what a mode needs, one of `arguments`, unless that was done before."""
-        if mode in self._ready:
-            return
-        run = f"{units.RUN}.{self.dtype.name}"
-        rows, own = operations.names(self.program, self.dtype), units.names(self.program, self.dtype, mode)
-        found = addresses([run, *own, *(name for row in rows for name in row)])
-        self._calls[:] = np.reshape([found.get(name, 0) for row in rows for name in row], self._calls.shape)
-        for place, name in enumerate(own):
-            if name:
-                self._units[place] = found[name]
-        self._loop = at(found[run])
-        self._ready.add(mode)
 
     def put_state(self, host: HostState) -> State:
         slots = np.array(host.slots, self.dtype, order="C").reshape(len(host.slots), self.program.parameter_count)
@@ -235,6 +225,8 @@ class NumbaExecutor:
 
     def train(self, state: State, data: Data, steps: Steps, members: int | None = None) -> tuple[State, Record]:
         """Run the steps and return the state with the record; `members` threads share each batch, if it is given."""
+        if self.program.update is None:
+            raise ValueError("expected a program with an update rule, got None: lower the model with an optimizer.")
         order = _NO_ORDER if steps.order is None else np.ascontiguousarray(steps.order, np.int64)
         visited = data.rows if steps.order is None else order.size
         a_pass = visited if steps.pass_rows is None else steps.pass_rows
@@ -377,7 +369,6 @@ class NumbaExecutor:
     def _run(self, call: Call, state: State, grads: Array) -> Record:
         """Allocate the results, run the team and cut the results to the steps that ran."""
         arguments, batch = call.arguments, int(call.arguments[A.BATCH])
-        self.prepare(int(arguments[A.MODE]))
         a_pass = int(arguments[A.PASS_ROWS])
         steps = -(-a_pass // batch)  # of a pass
         count = call.visited // max(a_pass, 1) * steps
@@ -423,7 +414,6 @@ class NumbaExecutor:
         grads = given[A.GRADS - A.BARRIER]
         own = call, grads[min(member, len(grads) - 1)]
         table = [0, member, 0, 0, *self._rows, *space.tables[member], *A.words((*own, *given))]
-        assert self._loop is not None, "prepare comes first"
         return DirectCall(self._loop, table, (self._tables, space, call, given))
 
     def _squares(self, sums: NDArray[np.float64], rows: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -23,18 +23,15 @@ from fastann_kernels.program import LOSSES, Loss, Metric, Program
 RUN = "run"
 
 
-def names(program: Program, dtype: np.dtype[Any], mode: int) -> list[str]:
-    """Return the names of the units that a program needs, in the order of the table in the frame; "" where it needs
-    none in this mode, one of `arguments`."""
+def names(program: Program, dtype: np.dtype[Any]) -> list[str]:
+    """Return the names of the units that a program needs, in the order of the table in the frame; "" for the update
+    where it has no rule."""
     found = [""] * A.FIRST_LOSS
-    found[A.FORWARD] = "forward"
-    if mode <= A.GRADIENTS:
-        found[A.BACKWARD], found[A.FOLLOW] = "backward", "follow"
-    if mode == A.TRAIN and program.update is not None:
+    found[A.FORWARD], found[A.BACKWARD], found[A.FOLLOW] = "forward", "backward", "follow"
+    if program.update is not None:
         found[A.UPDATE] = f"update.{program.update.op}"
-    if mode != A.PREDICT:
-        found += [_measure(item) for item in program.losses]
-        found += [_measure(item) for item in program.metrics]
+    found += [_measure(item) for item in program.losses]
+    found += [_measure(item) for item in program.metrics]
     return [name and f"{name}.{dtype.name}" for name in found]
 
 
