@@ -22,6 +22,12 @@ _ROWS = (8, 4, 2, 1) if REGISTERS >= 32 else (6, 4, 2, 1)
 #: Rows of C from which a panel of B is worth while, and columns from which those of A are (measured).
 _B_ROWS, _A_COLUMNS = 16, 512
 
+#: Rows of A that one pointer serves: with one for all, adding up addresses in a chain would take as long as
+#: the arithmetic, and with one for each row there are too few registers.
+_SHARING = 3
+#: Distance of rows of B from which the processor does not fetch the next panel by itself: a page.
+_FAR = 1024
+
 #: Elements of C from which it may not be in the first cache.
 _LARGE = 1 << 12
 
@@ -96,7 +102,18 @@ class _Product(Writer):
         packed = builder.or_(turned, copied)
         self.b_start = builder.select(packed, self.panels.b, source)
         self.b_step = builder.select(packed, self.constant(self.panels.width), self.b_row)
+        self._plan_ahead(builder.and_(reread, builder.not_(turned)), source, left)
         self._all_rows(first, vectors)
+
+    def _plan_ahead(self, filled: Any, source: Any, left: Any) -> None:
+        """Note which lines of B each block of rows is to have fetched for the next panel, if one is to be `filled`."""
+        builder, width = self.builder, self.constant(self.panels.width)
+        far = builder.icmp_signed(">=", self.b_row, self.constant(_FAR))
+        more = builder.icmp_signed(">", left, width)
+        self.ahead = builder.and_(filled, builder.and_(far, more))
+        self.next_source = builder.gep(source, [width])
+        share = builder.udiv(builder.mul(self.count, self.constant(_ROWS[0])), self.height_left)
+        self.lines = builder.add(share, self.constant(1))
 
     def _masks(self, vectors: int) -> list[Any]:
         """Return the masks of vectors of which the last is not whole; to be made only where they are wanted."""
@@ -108,11 +125,24 @@ class _Product(Writer):
         initial = self._biases(first, vectors)
         for height in _ROWS:
             size = self.constant(height)
-            blocks = builder.sdiv(builder.sub(self.height_left, done), size)
+            left = builder.sub(self.height_left, done)
+            blocks = builder.sdiv(left, size)
+            if height == 6:
+                blocks = self._without_two_left(blocks, left)
             end = builder.add(done, builder.mul(blocks, size))
             with cgutils.for_range_slice(builder, done, end, size, INT) as (row, _):
                 self._block(row, height, first, initial)
             done = end
+
+    def _without_two_left(self, blocks: Any, left: Any) -> Any:
+        """Return one of the blocks of six rows less where two rows would be left.
+
+        Two rows take as long as four, having too few sums to keep the processor busy: 4 + 4 rows are faster than 6 + 2.
+        """
+        builder = self.builder
+        two = builder.icmp_signed("==", builder.srem(left, self.constant(6)), self.constant(2))
+        some = builder.icmp_signed(">", blocks, self.constant(0))
+        return builder.sub(blocks, builder.zext(builder.and_(two, some), INT))
 
     def _block(self, row: Any, height: int, first: Any, initial: list[Any]) -> None:
         """Write one block of C: its sums live in registers while k runs, and begin with `initial` in each row."""
@@ -120,7 +150,10 @@ class _Product(Writer):
         offsets = [self.constant(v * self.lanes) for v in range(vectors)]
         direct = builder.gep(self.a_first, [builder.mul(row, self.a_row)])
         start = builder.select(self.a_packed, builder.gep(self.panels.a, [self.panels.place_in_a(row)]), direct)
-        a_rows = [builder.gep(start, [builder.mul(self.constant(r), self.row_step)]) for r in range(height)]
+        row_steps = [builder.mul(self.constant(r), self.row_step) for r in range(min(height, _SHARING))]
+        starts = [
+            builder.gep(start, [builder.mul(self.constant(r), self.row_step)]) for r in range(0, height, _SHARING)
+        ]
         above = builder.mul(builder.add(self.begin, row), self.c_row)
         # else LLVM would keep a pointer to each row of C, in each of these loops, most of them in memory
         target = self.opaque(builder.gep(self.c, [builder.add(above, first)]))
@@ -129,20 +162,27 @@ class _Product(Writer):
         with builder.if_then(self.large):
             for place in places:  # which are wanted after the loop
                 self.prefetch(place, self.constant(0))
+        if height == _ROWS[0]:
+            self._fetch_ahead(builder.udiv(row, self.constant(height)))
         before = builder.block
         loop, after = builder.append_basic_block("k"), builder.append_basic_block("k_end")
         builder.cbranch(builder.icmp_signed(">", self.count, self.constant(0)), loop, after)
         builder.position_at_end(loop)
         k = self._phi(INT, (self.constant(0), before))
         sums = [self._phi(self.vector, (value, before)) for _ in range(height) for value in initial]
-        b_row, a_column = builder.mul(k, self.b_step), builder.mul(k, self.column_step)
-        loaded = [self.load(self.b_start, builder.add(b_row, offset), self.full) for offset in offsets]
+        b = self._phi(self.b_start.type, (self.b_start, before))
+        columns = [self._phi(start.type, (place, before)) for place in starts]
+        loaded = [self.load(b, offset, self.full) for offset in offsets]
         grown: list[Any] = []
         for r in range(height):
-            factor = self.splat(builder.load(builder.gep(a_rows[r], [a_column])), self.vector)
+            place = builder.gep(columns[r // _SHARING], [row_steps[r % _SHARING]])
+            factor = self.splat(builder.load(place), self.vector)
             grown += [self.fma(factor, vector, sums[len(grown) + v]) for v, vector in enumerate(loaded)]
         following = builder.add(k, self.constant(1))
-        for phi, value in zip([k, *sums], [following, *grown], strict=True):
+        # LLVM would make one pointer of them again, and take its steps from row to row, if it saw how they grow
+        b_next = self.opaque(builder.gep(b, [self.b_step]))
+        next_columns = [self.opaque(builder.gep(place, [self.column_step])) for place in columns]
+        for phi, value in zip([k, *sums, b, *columns], [following, *grown, b_next, *next_columns], strict=True):
             phi.add_incoming(value, loop)
         builder.cbranch(builder.icmp_signed("<", following, self.count), loop, after)
         builder.position_at_end(after)
@@ -154,6 +194,17 @@ class _Product(Writer):
                 self._write_block(places, [self.full] * vectors, results)
             with partial:
                 self._write_block(places, self._masks(vectors), results)
+
+    def _fetch_ahead(self, block: Any) -> None:
+        """Write that the block has its share of the next panel of B fetched; a line too many does no harm."""
+        builder = self.builder
+        begin = builder.mul(block, self.lines)
+        end = builder.add(begin, self.lines)
+        with (
+            builder.if_then(self.ahead),
+            cgutils.for_range_slice(builder, begin, end, self.constant(1), INT) as (k, _),
+        ):
+            self.prefetch(self.next_source, builder.mul(k, self.b_row))
 
     def _write_block(self, places: list[Any], masks: list[Any], results: list[Any]) -> None:
         """Write sums to C. Old values are read only to be added to: reading right behind a masked store stalls."""
