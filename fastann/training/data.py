@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,12 +11,16 @@ from typing import Any
 import numpy as np
 from fastann_kernels.at_once import both
 from fastann_kernels.backend import Array
+from fastann_kernels.owners import Known, is_mapped, said_to_stay
 from fastann_kernels.program import Program
 
 Shape = tuple[int, ...]
 
 #: Bytes looked at together when values are checked.
 CHECK_BYTES = 1 << 22
+
+#: Large read-only arrays in which no value is NaN or infinite, by the type that they were read as.
+_finite = Known[np.dtype[Any]](most=8)
 
 
 def copy_limit() -> int:
@@ -109,7 +112,7 @@ def _input(given: Array, shape: Shape, dtype: np.dtype[Any], name: str) -> tuple
     """Return the matrix of a single input, and whether it is still to be converted."""
     check_shape(given.shape, shape, name)
     wanted = given.dtype if given.dtype == np.uint8 else dtype
-    if _is_mapped(given) and not _fits(given, wanted) and len(given) * prod(shape) * wanted.itemsize > copy_limit():
+    if is_mapped(given) and not _fits(given, wanted) and len(given) * prod(shape) * wanted.itemsize > copy_limit():
         for first in range(0, len(given), _rows_at_once(given)):
             piece = given[first : first + _rows_at_once(given)]
             check_finite(matrix(piece, wanted), piece, name, first)
@@ -132,6 +135,8 @@ def matrix(given: Array, dtype: np.dtype[Any]) -> Array:
 def check_finite(made: Array, given: Array, name: str, first_row: int = 0) -> None:
     """Raise ValueError, with the place, if a value of a matrix is NaN or infinite.
 
+    A large read-only array is looked through once.
+
     Args:
         made: the matrix.
         given: what it was made of, to tell a missing value from one that is too large.
@@ -139,6 +144,9 @@ def check_finite(made: Array, given: Array, name: str, first_row: int = 0) -> No
         first_row: row number of the first row.
     """
     if given.dtype.kind in "biu":
+        return
+    stays = made.nbytes >= CHECK_BYTES and said_to_stay(made)
+    if stays and _finite.get(made) == made.dtype:
         return
     step = _rows_at_once(made)
     starts = range(0, len(made), step)
@@ -150,6 +158,8 @@ def check_finite(made: Array, given: Array, name: str, first_row: int = 0) -> No
     )
     first = high if low is None else low
     if first is None:
+        if stays:
+            _finite.keep(made, made.dtype)
         return
     row, column = (int(i) for i in np.argwhere(~np.isfinite(made[first : first + step]))[0])
     value = given[first + row].reshape(-1)[column]
@@ -200,12 +210,3 @@ def _fits(given: Array, dtype: np.dtype[Any]) -> bool:
 
 def _rows_at_once(array: Array) -> int:
     return max(1, int(CHECK_BYTES // max(1, array[:1].nbytes)))
-
-
-def _is_mapped(array: Any) -> bool:
-    """Return whether the bytes of an array lie in a file."""
-    while array is not None:
-        if isinstance(array, np.memmap | mmap.mmap):
-            return True
-        array = getattr(array, "base", None)
-    return False

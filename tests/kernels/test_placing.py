@@ -38,7 +38,7 @@ def test_aligned_arrays_and_views_of_jax_are_shared() -> None:
     assert placing.place(rows).unsafe_buffer_pointer() == rows.ctypes.data
     own = np.asarray(jax.device_put(lying(16)))
     assert placing.place(own).unsafe_buffer_pointer() == own.ctypes.data
-    assert not placing._copies
+    assert len(placing._copies) == 0
 
 
 def test_a_copy_is_made_once_and_again_when_the_rows_change() -> None:
@@ -83,7 +83,7 @@ def test_copies_go_with_their_arrays() -> None:
     assert len(placing._copies) == 1
     del rows
     gc.collect()
-    assert not placing._copies
+    assert len(placing._copies) == 0
 
 
 def test_two_are_kept_at_most() -> None:
@@ -100,7 +100,21 @@ def test_parts_small_arrays_and_memory_maps_are_not_kept(tmp_path: Path) -> None
     placing.place(np.ones((3, 4), np.float32))
     np.save(tmp_path / "rows.npy", whole)
     np.testing.assert_array_equal(placing.place(np.load(tmp_path / "rows.npy", mmap_mode="r")), whole)
-    assert not placing._copies
+    assert len(placing._copies) == 0
+
+
+def test_read_only_rows_are_taken_at_their_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = lying(16)
+    first = placing.place(rows)
+    compared: list[Any] = []
+    monkeypatch.setattr(placing, "_same_bytes", lambda *both: bool(compared.append(both)))
+    rows.flags.writeable = False
+    assert placing.place(rows) is first
+    assert placing.place(rows.reshape(-1, 2)).shape == (ROWS * 2, 2)
+    assert not compared
+    rows.flags.writeable = True
+    placing.place(rows.reshape(-1, 2))
+    assert len(compared) == 1
 
 
 def test_on_another_device_arrays_that_are_read_only_stay(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,7 +127,7 @@ def test_on_another_device_arrays_that_are_read_only_stay(monkeypatch: pytest.Mo
     assert placing.place(rows.reshape(-1, 2)).shape == (ROWS * 2, 2)
     del rows
     gc.collect()
-    assert not placing._copies
+    assert len(placing._copies) == 0
 
 
 def test_threads_get_their_own_rows() -> None:

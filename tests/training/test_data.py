@@ -300,3 +300,27 @@ def test_sparse_matrices_are_told_apart():
 def test_strings_as_targets_are_told_how_to_encode():
     with pytest.raises(TypeError, match="y must hold real numbers, got dtype <U3; encode labels as integers"):
         read_array(["cat", "dog"], "y")
+
+
+def test_a_large_read_only_array_is_looked_through_once(monkeypatch):
+    looked = []
+    original = data_module._first_bad
+    monkeypatch.setattr(data_module, "_first_bad", lambda *given: looked.append(given) or original(*given))
+    rows = np.ones((data_module.CHECK_BYTES // 4, 1), np.float32)
+    rows[5] = np.nan
+    rows.flags.writeable = False
+    for _ in range(2):
+        with pytest.raises(ValueError, match="row 5"):
+            inputs([rows], program(1), F32)
+    assert len(looked) == 4
+    rows.flags.writeable = True
+    rows[5] = 0
+    inputs([rows], program(1), F32)
+    inputs([rows], program(1), F32)
+    assert len(looked) == 8
+    rows.flags.writeable = False
+    inputs([rows], program(1), F32)
+    assert len(looked) == 10
+    inputs([rows], program(1), F32)
+    inputs([rows.reshape(1, -1).T], program(1), F32)
+    assert len(looked) == 10

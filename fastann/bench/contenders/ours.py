@@ -26,6 +26,7 @@ class Fastann:
 
         self.case = case
         self.x, self.y = case.data()
+        self.x.flags.writeable = False  # said not to change, as the arrays of JAX that the loops by hand hold
         self.model = fastann.Sequential(self.layers(case), seed=SEED)
         optimizer = fastann.optimizers.Adam(LEARNING_RATE, epsilon=EPSILON)
         loss = "binary_crossentropy" if self.y.dtype == np.float32 else "sparse_categorical_crossentropy"
@@ -114,12 +115,11 @@ class NumbaMklImages(Images):
 
 
 class JaxOnDevice(Jax):
-    """On the JAX backend in the precision of the case, with rows that are said not to change."""
+    """On the JAX backend in the precision of the case."""
 
     def __init__(self, case: Case, weights: Weights | None = None) -> None:
         self.precision = case.precision
         super().__init__(case, weights)
-        self.x.flags.writeable = False
 
 
 class JaxImages(Images):

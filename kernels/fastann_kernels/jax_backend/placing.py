@@ -4,17 +4,14 @@ On a CPU XLA works on an array where it lies if that is a multiple of 64 bytes, 
 they begin 16 bytes into a page. So they are copied, which takes as long as an epoch or two of a small network, and the
 copy is kept while the array lives: another training on the same rows compares instead, a fraction of the time.
 
-Elsewhere comparing would take as long as bringing the array there again. What stays on the device there are arrays that
-are read-only (`x.flags.writeable = False`): they are taken at their word.
+Arrays that are read-only (`x.flags.writeable = False`) are taken at their word and not compared. Elsewhere only those
+stay on the device: comparing would take as long as bringing the array there again.
 """
 
 from __future__ import annotations
 
 import ctypes
 import os
-import threading
-import weakref
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -22,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastann_kernels.at_once import both
+from fastann_kernels.owners import Known, is_whole, said_to_stay
 
 Array = NDArray[Any]
 
@@ -40,33 +38,28 @@ _MEMCMP.restype = ctypes.c_int
 class _Copy(NamedTuple):
     """What was made of an array: the device's array, and on a CPU the copy that it shares the memory of."""
 
-    owner: weakref.ref[Array]
     host: Array | None
     placed: jax.Array
 
 
-#: Copies kept at once: of the rows of a training, and of those it is validated on or its targets.
-_MOST = 2
-
-_copies: dict[int, _Copy] = {}  # by the id of the owner
-_lock = threading.Lock()
+#: Copies of the rows of a training, and of those it is validated on or its targets.
+_copies = Known[_Copy](most=2)
 
 
 def place(values: Array) -> jax.Array:
     """Return C-contiguous `values` on the default device; see `Executor.put_data` for what may be shared."""
     on_cpu = jax.default_backend() == "cpu"
-    owner = _owner(values)
-    whole = owner.nbytes == values.nbytes and not isinstance(owner, np.memmap)
-    worth_keeping = values.ctypes.data % ALIGNMENT != 0 if on_cpu else whole and not owner.flags.writeable
+    stays = said_to_stay(values)
+    worth_keeping = values.ctypes.data % ALIGNMENT != 0 if on_cpu else stays
     if values.nbytes < LARGE or not worth_keeping:
         return _put(values)
-    known = _copies.get(id(owner))
-    if known is not None and known.owner() is owner and _still_good(known, values):
+    known = _copies.get(values)
+    if known is not None and _still_good(known, values, stays):
         return known.placed
     host = aligned_copy(values) if on_cpu else None
     placed = _put(values if host is None else host)
-    if whole:
-        _keep(owner, host, placed)
+    if is_whole(values):
+        _copies.keep(values, _Copy(host, placed))
     return placed
 
 
@@ -84,37 +77,11 @@ def aligned_copy(values: Array) -> Array:
     return copy
 
 
-def _owner(values: Array) -> Array:
-    """Return the array that a view is of."""
-    while isinstance(values.base, np.ndarray):
-        values = values.base
-    return values
-
-
-def _keep(owner: Array, host: Array | None, placed: jax.Array) -> None:
-    """Keep a copy until its array is no more, or others take its place."""
-    key = id(owner)
-    with _lock:
-        _copies.pop(key, None)
-        for oldest in list(_copies)[: max(0, len(_copies) - _MOST + 1)]:
-            _copies.pop(oldest, None)
-        _copies[key] = _Copy(weakref.ref(owner, partial(_forget, key)), host, placed)
-
-
-def _forget(key: int, owner: weakref.ref[Array]) -> None:
-    """Let go of the copy of an array that is no more; takes no lock, since an array may die anywhere."""
-    known = _copies.get(key)
-    if known is not None and known.owner is owner:
-        _copies.pop(key, None)
-
-
-def _still_good(known: _Copy, values: Array) -> bool:
+def _still_good(known: _Copy, values: Array, stays: bool) -> bool:
     """Return whether a copy has the shape and type of C-contiguous `values`, and their bytes where those may change."""
     if known.placed.shape != values.shape or known.placed.dtype != values.dtype:
         return False
-    if known.host is None:
-        return True
-    return _same_bytes(known.host, values)
+    return stays or (known.host is not None and _same_bytes(known.host, values))
 
 
 def _same_bytes(one: Array, other: Array) -> bool:
