@@ -28,6 +28,9 @@ _SHARING = 3
 #: Distance of rows of B from which the processor does not fetch the next panel by itself: a page.
 _FAR = 1024
 
+#: Vectors of columns of a single row.
+_BROAD = 8
+
 #: Elements of C from which it may not be in the first cache.
 _LARGE = 1 << 12
 
@@ -62,7 +65,9 @@ class _Product(Writer):
         self.begin, self.height_left = begin, self._at_most(self.panels.block, builder.sub(self.rows, begin))
         row, column = builder.mul(begin, self.a_row), builder.mul(self.top, self.a_column)
         self.a_first = builder.gep(self.a, [builder.add(row, column)])
-        self.a_packed = builder.icmp_signed(">", self.columns, self.constant(_A_COLUMNS))
+        alone = builder.icmp_signed("==", self.height_left, self.constant(1))
+        many = builder.icmp_signed(">", self.columns, self.constant(_A_COLUMNS))
+        self.a_packed = builder.and_(many, builder.not_(alone))
         with builder.if_then(self.a_packed):
             upright = builder.icmp_signed("==", self.a_row, self.constant(1))
             with builder.if_else(upright) as (in_columns, in_rows):
@@ -72,14 +77,32 @@ class _Product(Writer):
                     self.panels.fill_a_turned(self.a_first, self.a_row, self.count, self.height_left)
         self.row_step = builder.select(self.a_packed, self.constant(1), self.a_row)
         self.column_step = builder.select(self.a_packed, self.constant(self.panels.height), self.a_column)
+        upright = builder.icmp_signed("==", self.b_column, self.constant(1))
+        done = self._one_row(builder.and_(alone, upright))
         step, lanes = self.constant(self.panels.width), self.constant(self.lanes)
-        with cgutils.for_range_slice(builder, self.constant(0), self.columns, step, INT) as (first, _):
+        with cgutils.for_range_slice(builder, done, self.columns, step, INT) as (first, _):
             left = builder.sub(self.columns, first)
             with builder.if_else(builder.icmp_signed(">", left, lanes)) as (wide, narrow):
                 with wide:
                     self._columns(first, left, 2)
                 with narrow:
                     self._columns(first, left, 1)
+
+    def _one_row(self, wanted: Any) -> Any:
+        """Write the product with a single row, if `wanted`, and return how many columns that are.
+
+        Two sums wait for one another, and so narrow a part of each row of B is not fetched from memory in time: here
+        there are `_BROAD` vectors of them.
+        """
+        builder, width = self.builder, self.constant(_BROAD * self.lanes)
+        whole = builder.mul(builder.sdiv(self.columns, width), width)
+        done = builder.select(wanted, whole, self.constant(0))
+        with cgutils.for_range_slice(builder, self.constant(0), done, width, INT) as (first, _):
+            self.whole, self.remainder = ir.Constant(BIT, 1), self.constant(0)
+            self.b_start = builder.gep(self.b, [builder.add(builder.mul(self.top, self.b_row), first)])
+            self.b_step = self.b_row
+            self._block(self.constant(0), 1, first, self._biases(first, _BROAD))
+        return done
 
     def _columns(self, first: Any, left: Any, vectors: int) -> None:
         """Write the product with one or two vectors of columns of B, of which `left` columns are left."""
