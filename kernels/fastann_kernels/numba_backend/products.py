@@ -161,11 +161,13 @@ class _Product(Writer):
         """Return one of the blocks of six rows less where two rows would be left.
 
         Two rows take as long as four, having too few sums to keep the processor busy: 4 + 4 rows are faster than 6 + 2.
+        Panels of A hold six rows, and a block lies in one of them.
         """
         builder = self.builder
         two = builder.icmp_signed("==", builder.srem(left, self.constant(6)), self.constant(2))
         some = builder.icmp_signed(">", blocks, self.constant(0))
-        return builder.sub(blocks, builder.zext(builder.and_(two, some), INT))
+        fewer = builder.and_(builder.and_(two, some), builder.not_(self.a_packed))
+        return builder.sub(blocks, builder.zext(fewer, INT))
 
     def _block(self, row: Any, height: int, first: Any, initial: list[Any]) -> None:
         """Write one block of C: its sums live in registers while k runs, and begin with `initial` in each row."""
