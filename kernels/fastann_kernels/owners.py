@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 import threading
 import weakref
+from collections.abc import Iterator
 from functools import partial
 from typing import Any, Generic, TypeVar
 
@@ -15,20 +16,21 @@ Array = NDArray[Any]
 What = TypeVar("What")
 
 
+def _behind(values: Any) -> Iterator[Any]:
+    """Yield an array and what it is a view of, through the objects that NumPy and Python put in between."""
+    while values is not None:
+        yield values
+        values = values.obj if isinstance(values, memoryview) else getattr(values, "base", None)
+
+
 def owner_of(values: Array) -> Array:
     """Return the array that a view is of."""
-    while isinstance(values.base, np.ndarray):
-        values = values.base
-    return values
+    return [each for each in _behind(values) if isinstance(each, np.ndarray)][-1]
 
 
 def is_mapped(values: Any) -> bool:
     """Return whether the bytes of an array lie in a file."""
-    while values is not None:
-        if isinstance(values, np.memmap | mmap.mmap):
-            return True
-        values = values.obj if isinstance(values, memoryview) else getattr(values, "base", None)
-    return False
+    return any(isinstance(each, np.memmap | mmap.mmap) for each in _behind(values))
 
 
 def is_whole(values: Array) -> bool:

@@ -31,6 +31,17 @@ def test_only_a_read_only_owner_says_that_it_stays() -> None:
     assert not said_to_stay(array[1:])
 
 
+def test_views_that_numpy_itself_makes_read_only_promise_nothing() -> None:
+    series = np.zeros((6, 4))
+    windows = np.lib.stride_tricks.sliding_window_view(series, 1, axis=0)
+    assert not windows.flags.writeable
+    assert is_whole(windows)
+    assert not said_to_stay(windows)  # the series may change
+    assert not said_to_stay(np.broadcast_to(series, series.shape))
+    series.flags.writeable = False
+    assert said_to_stay(windows)
+
+
 @pytest.mark.parametrize("way", ["memmap", "frombuffer"])
 def test_what_lies_in_a_file_may_change(tmp_path: Path, way: str) -> None:
     path = tmp_path / "rows"

@@ -78,7 +78,7 @@ class ImageIterator(PyDataset):
 
     def samples(self, rows: NDArray[np.int64], rng: np.random.Generator) -> Any:
         """Return the batch of the images with these numbers, changed as `rng` decides."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must have a method samples(rows, rng) that returns a batch.")
 
     def _batch(self, epoch: int, index: int) -> Any:
         if not 0 <= index < len(self):
