@@ -13,14 +13,15 @@ if "numba" not in available_backends():
     pytest.skip("numba is not installed", allow_module_level=True)
 
 import numba
-from fastann_kernels.numba_backend import panels, products, vectors
+from fastann_kernels.numba_backend import panels, vectors
 from fastann_kernels.numba_backend.products import small_gemm
 from fastann_kernels.numba_backend.vectors import column_sums, gather_rows
 
 SIZES = [
     (1, 1, 1), (3, 5, 7), (7, 16, 30), (8, 17, 2), (13, 33, 9), (15, 40, 1), (16, 64, 3), (2, 100, 31), (17, 50, 300),
     (40, 31, 128), (25, 65, 129), (3, 4, 0), (205, 70, 5), (7, 90, 700), (198, 67, 263), (1, 64, 20), (1, 301, 600),
-    (1, 1_100, 3), (14, 40, 9), (26, 1_100, 270),
+    (1, 1_100, 3), (14, 40, 9), (26, 1_100, 270), (100, 530, 300),
+    (52, 128, 150), (16, 48, 40),
 ]  # fmt: skip
 
 
@@ -39,15 +40,13 @@ class Products:
         self.multiply, self.multiply_turned = multiply, multiply_turned
 
 
-@pytest.fixture(scope="module", params=[16, 32, 64])
+@pytest.fixture(scope="module", params=[(16, 16), (16, 32), (32, 16), (64, 32)], ids=str)
 def product(request: pytest.FixtureRequest) -> Iterator[Products]:
-    """Products as they are written for vectors of so many bytes; every processor can run each."""
-    rows = (8, 4, 2, 1) if request.param == 64 else (6, 4, 2, 1)
+    """Products as they are written for so many registers of so many bytes; every processor can run each."""
+    width, registers = request.param
     with pytest.MonkeyPatch.context() as patch:
-        for module in (vectors, panels):
-            patch.setattr(module, "VECTOR_BYTES", request.param)
-        patch.setattr(products, "_ROWS", rows)
-        patch.setattr(products, "_A_COLUMNS", 64)
+        patch.setattr(vectors, "VECTOR_BYTES", width)
+        patch.setattr(panels, "BLOCKING", panels.blocking(width, registers)._replace(a_columns=64))
         yield Products()
 
 

@@ -37,7 +37,7 @@ _WORK_TO_WAKE = 2e8
 
 #: Multiplications of a product up to which ours beats the library, by library and bytes of the processor's vectors
 #: (measured in trainings on Intel with AVX-512, and on AMD with AVX2).
-_SMALL_PRODUCT = {("scipy", 64): 1 << 26, ("mkl", 64): 1 << 18, ("scipy", 32): 1 << 27, ("mkl", 32): 1 << 26}
+_SMALL_PRODUCT = {("scipy", 64): 1 << 30, ("mkl", 64): 1 << 18, ("scipy", 32): 1 << 27, ("mkl", 32): 1 << 26}
 
 #: The same where it has not been measured, and where ours always does.
 _UNKNOWN_VECTORS, _ALWAYS = 1 << 18, 1 << 62

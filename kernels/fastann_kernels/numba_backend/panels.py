@@ -1,23 +1,53 @@
 """Copies of parts of the factors of a product, laid out in the order in which `products` reads them.
 
-Rows of a matrix are often a power of two apart, which would push one another out of the first cache. A panel of B holds
-two vectors of columns, a row of it after the other; one of A holds as many rows as stay in registers together, a column
-of it after the other. What lies beyond the end of a matrix is 0 in a panel of B, and anything in one of A.
+Rows of a matrix are often a power of two apart, which would push one another out of the caches, and each lies in
+another page of memory. A panel of B holds two vectors of columns, a row of it after the other; one of A holds as many
+rows as stay in registers together, a column of it after the other. What lies beyond the end of a matrix is 0 in a panel
+of B, and anything in one of A.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 from llvmlite import ir
 
 from fastann_kernels.numba_backend.compiling import cgutils
-from fastann_kernels.numba_backend.vectors import INT, SHORT, VECTOR_BYTES, Writer, function_of
+from fastann_kernels.numba_backend.vectors import INT, REGISTERS, SHORT, VECTOR_BYTES, Writer, function_of
 
-#: Bytes of a panel of B, half of the first cache, and of the panels of A together, a part of the second.
-_B_BYTES, _A_BYTES = 1 << 14, 192 << 10
+
+class Blocking(NamedTuple):
+    """How products are divided, by what a processor has.
+
+    Attributes:
+        heights: rows of C that are kept in registers together, most first; the most leave some for two vectors of B and
+            an element of A.
+        a_columns: columns of C from which panels of A are worth while.
+        depth: rows of a panel of B, columns of one of A, which is a part of the first cache.
+        shallow: the same without panels of A: what is read of A and B stays in the first cache.
+        b_bytes, a_bytes: room for panels of B and of A, parts of the second cache.
+    """
+
+    heights: tuple[int, ...]
+    a_columns: int
+    depth: int
+    shallow: int
+    b_bytes: int
+    a_bytes: int
+
+
+def blocking(vector_bytes: int, registers: int) -> Blocking:
+    """Return how products are divided on a processor; one with AVX-512 has 1 to 2 MiB of second cache, others may have
+    256 KiB. (Measured on one Intel with AVX-512; the bytes of others follow from their caches.)"""
+    heights = (12, 8, 4, 2, 1) if registers >= 32 else (6, 4, 2, 1)
+    if vector_bytes >= 64:
+        return Blocking(heights, 128, 256, 128, 512 << 10, 96 << 10)
+    return Blocking(heights, 512, 256, 256, 160 << 10, 48 << 10)
+
+
+BLOCKING = blocking(VECTOR_BYTES, REGISTERS)
 
 
 class Panels:
@@ -31,33 +61,35 @@ class Panels:
         depth: rows of a panel of B, columns of one of A.
         block: rows of A whose panels there is room for.
         width: columns of a panel of B.
+        chunk: columns of B whose panels there is room for.
         b, a: where they lie.
+        distance: elements from one panel of A to the next; panels of B follow one another.
     """
 
-    def __init__(self, writer: Writer, height: int) -> None:
+    def __init__(self, writer: Writer) -> None:
         self._writer = writer
+        height, self.depth = BLOCKING.heights[0], BLOCKING.depth
         self.height, self.width = height, 2 * writer.lanes
-        self.depth = _B_BYTES // (2 * VECTOR_BYTES)
-        self.block = _A_BYTES // (self.depth * writer.size) // height * height
+        self.chunk = BLOCKING.b_bytes // (self.width * writer.size * self.depth) * self.width
+        self.block = BLOCKING.a_bytes // (self.depth * writer.size) // height * height
         # behind each panel of A is room for a vector that reaches beyond it, and an odd number of cache lines between
         # one panel and the next keeps them out of each other's place in the cache
         lines = (self.depth * height + writer.lanes) * writer.size // 64 | 1
-        self._distance = (lines + 2) * 64 // writer.size
-        self.b = self._room(self.depth * self.width)
-        self.a = self._room(self.block // height * self._distance)
+        self.distance = (lines + 2) * 64 // writer.size
+        self.b = self._room(self.depth * self.chunk)
+        self.a = self._room(self.block // height * self.distance)
 
     def place_in_a(self, row: Any) -> Any:
         """Return where the first element of a row of the block lies in the panels of A."""
-        return _place_in_a(self._writer, self.height, self._distance, row)
+        return _place_in_a(self._writer, self, row)
 
-    def fill_b(self, source: Any, row_step: Any, count: Any, columns: Any) -> None:
-        """Copy `count` rows of B, of which each lies in one piece, and at most a panel's columns; `source` points at
-        the first element."""
-        self._call("fill_b", self.b, source, row_step, count, columns)
+    def fill_b(self, panels: Any, source: Any, row_step: Any, count: Any, columns: Any) -> None:
+        """Copy `count` rows of B, of which each lies in one piece, to panels; `source` points at the first element."""
+        self._call("fill_b", panels, source, row_step, count, columns)
 
-    def fill_b_turned(self, source: Any, column_step: Any, count: Any, columns: Any) -> None:
+    def fill_b_turned(self, panels: Any, source: Any, column_step: Any, count: Any, columns: Any) -> None:
         """Do what `fill_b` does where each column of B lies in one piece."""
-        self._call("fill_b_turned", self.b, source, column_step, count, columns)
+        self._call("fill_b_turned", panels, source, column_step, count, columns)
 
     def fill_a(self, source: Any, column_step: Any, count: Any, rows: Any) -> None:
         """Copy `count` columns of A, of which each lies in one piece, and `rows` rows."""
@@ -72,7 +104,7 @@ class Panels:
         pointer = writer.number.as_pointer()
         function, new = function_of(writer.module, name, writer.number, [pointer, pointer, INT, INT, INT])
         if new:
-            filling = _Filling(function, writer.number, self.height, self._distance)
+            filling = _Filling(function, writer.number, self)
             getattr(filling, name)(*function.args)
             filling.builder.ret_void()
         writer.builder.call(function, arguments)
@@ -83,64 +115,67 @@ class Panels:
         return room
 
 
-def _place_in_a(writer: Writer, height: int, distance: int, row: Any) -> Any:
-    builder, rows = writer.builder, writer.constant(height)
+def _place_in_a(writer: Writer, panels: Panels, row: Any) -> Any:
+    builder, rows = writer.builder, writer.constant(panels.height)
     panel = builder.udiv(row, rows)
     within = builder.sub(row, builder.mul(panel, rows))
-    return builder.add(builder.mul(panel, writer.constant(distance)), within)
+    return builder.add(builder.mul(panel, writer.constant(panels.distance)), within)
 
 
 class _Filling(Writer):
     """Writes the functions that fill panels, see `Panels`; `panel` is where they are to write."""
 
-    def __init__(self, function: Any, number: Any, height: int, distance: int) -> None:
+    def __init__(self, function: Any, number: Any, panels: Panels) -> None:
         super().__init__(function, number)
-        self.height, self.width, self._distance = height, 2 * self.lanes, distance
+        self.panels, self.height, self.width = panels, panels.height, panels.width
 
-    def fill_b(self, panel: Any, source: Any, row_step: Any, count: Any, columns: Any) -> None:
-        builder, lanes = self.builder, self.constant(self.lanes)
+    def fill_b(self, panels: Any, source: Any, row_step: Any, count: Any, columns: Any) -> None:
+        builder, zero, step = self.builder, self.constant(0), self.constant(self.lanes)
+        whole = builder.mul(builder.sdiv(columns, self.constant(self.lanes)), self.constant(self.lanes))
+        rest = builder.sub(columns, whole)
+        mask = self.mask(rest)
+        with cgutils.for_range_slice(builder, zero, count, self.constant(1), INT) as (k, _):
+            row = builder.gep(source, [builder.mul(k, row_step)])
+            target = builder.gep(panels, [builder.mul(k, self.constant(self.width))])
+            with cgutils.for_range_slice(builder, zero, whole, step, INT) as (first, _):
+                self.store(self.load(row, first, self.full), target, self._place_in_b(first), self.full)
+            with builder.if_then(builder.icmp_signed(">", rest, zero)):
+                self.store(self.load(row, whole, mask), target, self._place_in_b(whole), self.full)
 
-        def copy(masks: list[Any]) -> None:
-            with cgutils.for_range_slice(builder, self.constant(0), count, self.constant(1), INT) as (k, _):
-                row, target = builder.mul(k, row_step), builder.mul(k, self.constant(self.width))
-                for v, mask in enumerate(masks):
-                    column = self.constant(v * self.lanes)
-                    value = self.load(source, builder.add(row, column), mask)
-                    self.store(value, panel, builder.add(target, column), self.full)
+    def _place_in_b(self, first: Any) -> Any:
+        """Return where a vector of columns lies in a row of panels."""
+        builder, width = self.builder, self.constant(self.width)
+        panel = builder.udiv(first, width)
+        within = builder.sub(first, builder.mul(panel, width))
+        return builder.add(builder.mul(panel, self.constant(self.panels.depth * self.width)), within)
 
-        with builder.if_else(builder.icmp_signed(">=", columns, self.constant(self.width))) as (whole, partial):
-            with whole:
-                copy([self.full, self.full])
-            with partial, builder.if_else(builder.icmp_signed(">", columns, lanes)) as (wide, narrow):
-                with wide:
-                    copy([self.full, self.mask(builder.sub(columns, lanes))])
-                with narrow:
-                    copy([self.mask(columns)])
-
-    def fill_b_turned(self, panel: Any, source: Any, column_step: Any, count: Any, columns: Any) -> None:
+    def fill_b_turned(self, panels: Any, source: Any, column_step: Any, count: Any, columns: Any) -> None:
         builder, lanes = self.builder, self.lanes
-        for v in range(2):
-            there = builder.icmp_signed(">=", columns, self.constant((v + 1) * lanes))
-            wanted = builder.icmp_signed(">", columns, self.constant(v * lanes))
-            with builder.if_then(wanted), self._pieces(count) as (k, left):
-                steps = [builder.mul(self.constant(j), column_step) for j in range(v * lanes, (v + 1) * lanes)]
-                places = [builder.add(step, k) for step in steps]
-                full = builder.and_(there, builder.icmp_signed(">=", left, self.constant(lanes)))
+        with cgutils.for_range_slice(builder, self.constant(0), columns, self.constant(lanes), INT) as (first, _):
+            start = builder.gep(source, [builder.mul(first, column_step)])
+            panel = builder.gep(panels, [self._place_in_b(first)])
+            there = builder.sub(columns, first)
+            with self._pieces(count) as (k, left):
+                places = [builder.add(builder.mul(self.constant(j), column_step), k) for j in range(lanes)]
+                full = builder.and_(
+                    builder.icmp_signed(">=", there, self.constant(lanes)),
+                    builder.icmp_signed(">=", left, self.constant(lanes)),
+                )
 
-                def store(found: list[Any], k: Any = k, v: int = v) -> None:
+                def store(found: list[Any], k: Any = k, panel: Any = panel) -> None:
                     for i, vector in enumerate(self._turn(found)):
                         row = builder.mul(builder.add(k, self.constant(i)), self.constant(self.width))
-                        self.store(vector, panel, builder.add(row, self.constant(v * lanes)), self.full)
+                        self.store(vector, panel, row, self.full)
 
                 with builder.if_else(full) as (whole, partial):
                     with whole:
-                        store([self.load(source, place, self.full) for place in places])
+                        store([self.load(start, place, self.full) for place in places])
                     with partial:
                         present, masks = self.mask(left), []
-                        for j in range(v * lanes, (v + 1) * lanes):
-                            inside = builder.icmp_signed("<", self.constant(j), columns)
+                        for j in range(lanes):
+                            inside = builder.icmp_signed("<", self.constant(j), there)
                             masks.append(builder.select(inside, present, self.none))
-                        store([self.load(source, place, mask) for place, mask in zip(places, masks, strict=True)])
+                        store([self.load(start, place, mask) for place, mask in zip(places, masks, strict=True)])
 
     def fill_a(self, panel: Any, source: Any, column_step: Any, count: Any, rows: Any) -> None:
         builder, height = self.builder, self.height
@@ -150,7 +185,7 @@ class _Filling(Writer):
             cgutils.for_range_slice(builder, self.constant(0), rows, self.constant(height), INT) as (row, _),
         ):
             place = builder.add(builder.mul(k, column_step), row)
-            start = _place_in_a(self, height, self._distance, row)
+            start = _place_in_a(self, self.panels, row)
             target = builder.add(start, builder.mul(k, self.constant(height)))
             left = builder.sub(rows, row)
             offsets = [self.constant(first) for first in range(0, height, self.lanes)]
@@ -175,7 +210,7 @@ class _Filling(Writer):
                 place = builder.add(row, self.constant(r))
                 place = builder.select(builder.icmp_signed("<", place, last), place, last)
                 places.append(builder.mul(place, row_step))
-            start = _place_in_a(self, height, self._distance, row)
+            start = _place_in_a(self, self.panels, row)
             with self._pieces(count) as (k, left):
 
                 def store(mask: Any, k: Any = k, start: Any = start, places: list[Any] = places) -> None:

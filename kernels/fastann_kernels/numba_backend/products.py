@@ -4,7 +4,9 @@ A BLAS packs its operands and dispatches by size, which costs more than the prod
 caches, and OpenBLAS is at half of its speed up to some hundred rows. Here a block of some rows and two vectors of
 columns of C stays in registers while k runs over a slab of the inner axis: each vector of B is loaded once for all
 rows, each element of A is broadcast to two vectors. Factors that are read more than once are copied into panels first,
-see `panels`. (Goto and van de Geijn 2008, "Anatomy of high-performance matrix multiplication".)
+see `panels`: those of B for a chunk of columns stay in the second cache, one of A in the first while the block moves
+along the rows of C, which are read and written in the order in which they lie. (Goto and van de Geijn 2008, "Anatomy of
+high-performance matrix multiplication".)
 """
 
 from __future__ import annotations
@@ -13,20 +15,16 @@ from typing import Any
 
 from llvmlite import ir
 
+from fastann_kernels.numba_backend import panels
 from fastann_kernels.numba_backend.compiling import cgutils, intrinsic, types
-from fastann_kernels.numba_backend.panels import Panels
-from fastann_kernels.numba_backend.vectors import BIT, INT, REGISTERS, Writer, function_of
+from fastann_kernels.numba_backend.vectors import BIT, INT, Writer, function_of
 
-#: Rows of C that are kept in registers together: as many as leave some for two vectors of B and an element of A.
-_ROWS = (8, 4, 2, 1) if REGISTERS >= 32 else (6, 4, 2, 1)
-#: Rows of C from which a panel of B is worth while, and columns from which those of A are (measured).
-_B_ROWS, _A_COLUMNS = 16, 512
+#: Rows of C from which panels of B are worth while (measured).
+_B_ROWS = 16
 
 #: Rows of A that one pointer serves: with one for all, adding up addresses in a chain would take as long as
 #: the arithmetic, and with one for each row there are too few registers.
 _SHARING = 3
-#: Distance of rows of B from which the processor does not fetch the next panel by itself: a page.
-_FAR = 1024
 
 #: Vectors of columns of a single row.
 _BROAD = 8
@@ -40,34 +38,77 @@ class _Product(Writer):
 
     def __init__(self, function: Any, number: Any) -> None:
         super().__init__(function, number)
-        self.panels = Panels(self, _ROWS[0])
+        self.panels, self.blocking = panels.Panels(self), panels.BLOCKING
         (self.rows, self.columns, self.inner, self.a, self.a_row, self.a_column, self.b, self.b_row, self.b_column,
          self.c, self.c_row, self.bias, self.add) = function.args  # fmt: skip
 
     def write(self) -> None:
-        """Write the loops over slabs of the inner axis, blocks of rows, and two vectors of columns at a time."""
+        """Write the loops over slabs of the inner axis, chunks of columns, and blocks of rows."""
         builder, zero = self.builder, self.constant(0)
         given = builder.icmp_unsigned("!=", builder.ptrtoint(self.bias, INT), zero)
         self.large = builder.icmp_signed(">", builder.mul(self.rows, self.columns), self.constant(_LARGE))
+        self.turned = builder.icmp_signed("!=", self.b_column, self.constant(1))
+        reread = builder.icmp_signed(">", self.rows, self.constant(_B_ROWS))
+        apart = builder.icmp_signed(">", self.b_row, self.constant(self.panels.width))
+        self.b_packed = builder.or_(self.turned, builder.and_(reread, apart))
         slabs = builder.select(builder.icmp_signed(">", self.inner, zero), self.inner, self.constant(1))
-        with cgutils.for_range_slice(builder, zero, slabs, self.constant(self.panels.depth), INT) as (top, _):
-            self.top, self.count = top, self._at_most(self.panels.depth, builder.sub(self.inner, top))
+        many = builder.icmp_signed(">", self.columns, self.constant(self.blocking.a_columns))
+        self.a_packed = builder.and_(reread, many)
+        self.alone = builder.icmp_signed("==", self.rows, self.constant(1))
+        # few rows go through one panel after the other, which stays in the first cache meanwhile
+        wide = builder.or_(reread, self.alone)
+        chunk = builder.select(wide, self.constant(self.panels.chunk), self.constant(self.panels.width))
+        depth = builder.select(self.a_packed, self.constant(self.panels.depth), self.constant(self.blocking.shallow))
+        with cgutils.for_range_slice(builder, zero, slabs, depth, INT) as (top, _):
+            self.top, self.count = top, self._at_most(depth, builder.sub(self.inner, top))
             first_slab = builder.icmp_signed("==", top, zero)
             self.adding = builder.or_(self.add, builder.not_(first_slab))
             self.biased = builder.and_(given, first_slab)
-            with cgutils.for_range_slice(builder, zero, self.rows, self.constant(self.panels.block), INT) as (begin, _):
-                self._rows(begin)
+            with cgutils.for_range_slice(builder, zero, self.columns, chunk, INT) as (first, _):
+                self._chunk(first, chunk)
         builder.ret_void()
 
+    def _chunk(self, begin: Any, most: Any) -> None:
+        """Write what a slab adds to a chunk of columns."""
+        builder, zero = self.builder, self.constant(0)
+        self.chunk = self._at_most(most, builder.sub(self.columns, begin))
+        row, column = builder.mul(self.top, self.b_row), builder.mul(begin, self.b_column)
+        self.b_first = builder.gep(self.b, [builder.add(row, column)])
+        self.c_first = builder.gep(self.c, [begin])
+        self.bias_first = builder.gep(self.bias, [begin])
+        self.done = self._one_row(builder.and_(self.alone, builder.not_(self.turned)))
+        self._fill_b()
+        with cgutils.for_range_slice(builder, zero, self.rows, self.constant(self.panels.block), INT) as (row, _):
+            self._rows(row)
+
+    def _fill_b(self) -> None:
+        """Write that panels of B are filled: all that will be read more than once, else one that is not whole, as a
+        mask in the loop over k would be made anew at each turn where the processor has no registers for masks."""
+        builder, width = self.builder, self.constant(self.panels.width)
+        with builder.if_else(self.turned) as (turned, upright):
+            with turned:
+                self.panels.fill_b_turned(self.panels.b, self.b_first, self.b_column, self.count, self.chunk)
+            with upright:
+                whole = builder.mul(builder.sdiv(self.chunk, width), width)
+                whole = builder.select(self._ragged(self.chunk), whole, self.chunk)
+                first = builder.select(self.b_packed, self.constant(0), whole)
+                left = builder.sub(self.chunk, first)
+                with builder.if_then(builder.icmp_signed(">", left, self.constant(0))):
+                    target = builder.gep(self.panels.b, [builder.mul(first, self.constant(self.panels.depth))])
+                    self.panels.fill_b(target, builder.gep(self.b_first, [first]), self.b_row, self.count, left)
+
+    def _ragged(self, columns: Any) -> Any:
+        """Return whether so many columns do not fill their last vector."""
+        builder = self.builder
+        rest = builder.and_(columns, self.constant(self.lanes - 1))
+        return builder.icmp_signed("!=", rest, self.constant(0))
+
     def _rows(self, begin: Any) -> None:
-        """Write what a slab adds to a block of rows."""
+        """Write what a slab adds to a block of rows of a chunk."""
         builder = self.builder
         self.begin, self.height_left = begin, self._at_most(self.panels.block, builder.sub(self.rows, begin))
         row, column = builder.mul(begin, self.a_row), builder.mul(self.top, self.a_column)
         self.a_first = builder.gep(self.a, [builder.add(row, column)])
-        alone = builder.icmp_signed("==", self.height_left, self.constant(1))
-        many = builder.icmp_signed(">", self.columns, self.constant(_A_COLUMNS))
-        self.a_packed = builder.and_(many, builder.not_(alone))
         with builder.if_then(self.a_packed):
             upright = builder.icmp_signed("==", self.a_row, self.constant(1))
             with builder.if_else(upright) as (in_columns, in_rows):
@@ -77,101 +118,76 @@ class _Product(Writer):
                     self.panels.fill_a_turned(self.a_first, self.a_row, self.count, self.height_left)
         self.row_step = builder.select(self.a_packed, self.constant(1), self.a_row)
         self.column_step = builder.select(self.a_packed, self.constant(self.panels.height), self.a_column)
-        upright = builder.icmp_signed("==", self.b_column, self.constant(1))
-        done = self._one_row(builder.and_(alone, upright))
-        step, lanes = self.constant(self.panels.width), self.constant(self.lanes)
-        with cgutils.for_range_slice(builder, done, self.columns, step, INT) as (first, _):
-            left = builder.sub(self.columns, first)
-            with builder.if_else(builder.icmp_signed(">", left, lanes)) as (wide, narrow):
-                with wide:
-                    self._columns(first, left, 2)
-                with narrow:
-                    self._columns(first, left, 1)
+        self._all_rows()
 
     def _one_row(self, wanted: Any) -> Any:
-        """Write the product with a single row, if `wanted`, and return how many columns that are.
+        """Write the product with a single row, if `wanted`, and return how many columns of the chunk that are.
 
         Two sums wait for one another, and so narrow a part of each row of B is not fetched from memory in time: here
         there are `_BROAD` vectors of them.
         """
         builder, width = self.builder, self.constant(_BROAD * self.lanes)
-        whole = builder.mul(builder.sdiv(self.columns, width), width)
+        whole = builder.mul(builder.sdiv(self.chunk, width), width)
         done = builder.select(wanted, whole, self.constant(0))
+        self.begin, self.row_step, self.column_step = self.constant(0), self.a_row, self.a_column
+        self.a_first = builder.gep(self.a, [builder.mul(self.top, self.a_column)])
         with cgutils.for_range_slice(builder, self.constant(0), done, width, INT) as (first, _):
             self.whole, self.remainder = ir.Constant(BIT, 1), self.constant(0)
-            self.b_start = builder.gep(self.b, [builder.add(builder.mul(self.top, self.b_row), first)])
-            self.b_step = self.b_row
-            self._block(self.constant(0), 1, first, self._biases(first, _BROAD))
+            self._block(self.constant(0), 1, first, _BROAD, builder.gep(self.b_first, [first]), self.b_row)
         return done
 
-    def _columns(self, first: Any, left: Any, vectors: int) -> None:
-        """Write the product with one or two vectors of columns of B, of which `left` columns are left."""
-        builder = self.builder
-        self.whole = builder.icmp_signed(">=", left, self.constant(vectors * self.lanes))
-        self.remainder = builder.sub(left, self.constant((vectors - 1) * self.lanes))
-        turned = builder.icmp_signed("!=", self.b_column, self.constant(1))
-        reread = builder.and_(
-            builder.icmp_signed(">", self.height_left, self.constant(_B_ROWS)),
-            builder.icmp_signed(">", self.b_row, self.constant(self.panels.width)),
-        )
-        # a mask in the loop over k would be made anew at each turn where the processor has no registers for masks
-        copied = builder.or_(reread, builder.not_(self.whole))
-        row, column = builder.mul(self.top, self.b_row), builder.mul(first, self.b_column)
-        source = builder.gep(self.b, [builder.add(row, column)])
-        with builder.if_then(turned):
-            self.panels.fill_b_turned(source, self.b_column, self.count, left)
-        with builder.if_then(builder.and_(copied, builder.not_(turned))):
-            self.panels.fill_b(source, self.b_row, self.count, left)
-        packed = builder.or_(turned, copied)
-        self.b_start = builder.select(packed, self.panels.b, source)
-        self.b_step = builder.select(packed, self.constant(self.panels.width), self.b_row)
-        self._plan_ahead(builder.and_(reread, builder.not_(turned)), source, left)
-        self._all_rows(first, vectors)
-
-    def _plan_ahead(self, filled: Any, source: Any, left: Any) -> None:
-        """Note which lines of B each block of rows is to have fetched for the next panel, if one is to be `filled`."""
-        builder, width = self.builder, self.constant(self.panels.width)
-        far = builder.icmp_signed(">=", self.b_row, self.constant(_FAR))
-        more = builder.icmp_signed(">", left, width)
-        self.ahead = builder.and_(filled, builder.and_(far, more))
-        self.next_source = builder.gep(source, [width])
-        share = builder.udiv(builder.mul(self.count, self.constant(_ROWS[0])), self.height_left)
-        self.lines = builder.add(share, self.constant(1))
+    def _columns(self, row: Any, height: int) -> None:
+        """Write the blocks of C in some rows, one or two vectors of columns at a time."""
+        builder, lanes, width = self.builder, self.constant(self.lanes), self.constant(self.panels.width)
+        with cgutils.for_range_slice(builder, self.done, self.chunk, width, INT) as (first, _):
+            left = builder.sub(self.chunk, first)
+            copied = builder.or_(
+                self.b_packed, builder.and_(builder.icmp_signed("<", left, width), self._ragged(self.chunk))
+            )
+            panel = builder.gep(self.panels.b, [builder.mul(first, self.constant(self.panels.depth))])
+            start = builder.select(copied, panel, builder.gep(self.b_first, [first]))
+            step = builder.select(copied, width, self.b_row)
+            with builder.if_else(builder.icmp_signed(">", left, lanes)) as (wide, narrow):
+                for vectors, case in ((2, wide), (1, narrow)):
+                    with case:
+                        self.whole = builder.icmp_signed(">=", left, self.constant(vectors * self.lanes))
+                        self.remainder = builder.sub(left, self.constant((vectors - 1) * self.lanes))
+                        self._block(row, height, first, vectors, start, step)
 
     def _masks(self, vectors: int) -> list[Any]:
         """Return the masks of vectors of which the last is not whole; to be made only where they are wanted."""
         return [self.full] * (vectors - 1) + [self.mask(self.remainder)]
 
-    def _all_rows(self, first: Any, vectors: int) -> None:
+    def _all_rows(self) -> None:
         """Write the loops over rows, in blocks of most registers, then what is left in smaller ones."""
         builder, done = self.builder, self.constant(0)
-        initial = self._biases(first, vectors)
-        for height in _ROWS:
+        for height in self.blocking.heights:
             size = self.constant(height)
             left = builder.sub(self.height_left, done)
             blocks = builder.sdiv(left, size)
-            if height == 6:
-                blocks = self._without_two_left(blocks, left)
+            if height == self.panels.height:
+                blocks = self._without_few_left(blocks, left)
             end = builder.add(done, builder.mul(blocks, size))
             with cgutils.for_range_slice(builder, done, end, size, INT) as (row, _):
-                self._block(row, height, first, initial)
+                self._columns(row, height)
             done = end
 
-    def _without_two_left(self, blocks: Any, left: Any) -> Any:
-        """Return one of the blocks of six rows less where two rows would be left.
+    def _without_few_left(self, blocks: Any, left: Any) -> Any:
+        """Return one of the highest blocks less where a third of one would be left: 2 rows of 6, or 4 of 12.
 
-        Two rows take as long as four, having too few sums to keep the processor busy: 4 + 4 rows are faster than 6 + 2.
-        Panels of A hold six rows, and a block lies in one of them.
+        Those take as long as twice as many, having too few sums to keep the processor busy: 4 + 4 rows are faster than
+        6 + 2. Panels of A hold the rows of a highest block, and any block lies in one of them.
         """
-        builder = self.builder
-        two = builder.icmp_signed("==", builder.srem(left, self.constant(6)), self.constant(2))
+        builder, highest = self.builder, self.panels.height
+        few = builder.icmp_signed("==", builder.srem(left, self.constant(highest)), self.constant(highest // 3))
         some = builder.icmp_signed(">", blocks, self.constant(0))
-        fewer = builder.and_(builder.and_(two, some), builder.not_(self.a_packed))
+        fewer = builder.and_(builder.and_(few, some), builder.not_(self.a_packed))
         return builder.sub(blocks, builder.zext(fewer, INT))
 
-    def _block(self, row: Any, height: int, first: Any, initial: list[Any]) -> None:
-        """Write one block of C: its sums live in registers while k runs, and begin with `initial` in each row."""
-        builder, vectors = self.builder, len(initial)
+    def _block(self, row: Any, height: int, first: Any, vectors: int, b_start: Any, b_step: Any) -> None:
+        """Write one block of C: its sums live in registers while k runs. Rows of B begin at `b_start`, a step apart."""
+        builder = self.builder
+        initial = self._biases(first, vectors)
         offsets = [self.constant(v * self.lanes) for v in range(vectors)]
         direct = builder.gep(self.a_first, [builder.mul(row, self.a_row)])
         start = builder.select(self.a_packed, builder.gep(self.panels.a, [self.panels.place_in_a(row)]), direct)
@@ -181,21 +197,21 @@ class _Product(Writer):
         ]
         above = builder.mul(builder.add(self.begin, row), self.c_row)
         # else LLVM would keep a pointer to each row of C, in each of these loops, most of them in memory
-        target = self.opaque(builder.gep(self.c, [builder.add(above, first)]))
-        c_rows = [builder.mul(self.constant(r), self.c_row) for r in range(height)]
-        places = [builder.gep(target, [builder.add(c_row, offset)]) for c_row in c_rows for offset in offsets]
+        target = self.opaque(builder.gep(self.c_first, [builder.add(above, first)]))
+        # else it would have the products prepared in every call, for blocks of every height
+        c_row = self.opaque(self.c_row)
+        c_rows = [builder.mul(self.constant(r), c_row) for r in range(height)]
+        places = [builder.gep(target, [builder.add(place, offset)]) for place in c_rows for offset in offsets]
         with builder.if_then(self.large):
             for place in places:  # which are wanted after the loop
                 self.prefetch(place, self.constant(0))
-        if height == _ROWS[0]:
-            self._fetch_ahead(builder.udiv(row, self.constant(height)))
         before = builder.block
         loop, after = builder.append_basic_block("k"), builder.append_basic_block("k_end")
         builder.cbranch(builder.icmp_signed(">", self.count, self.constant(0)), loop, after)
         builder.position_at_end(loop)
         k = self._phi(INT, (self.constant(0), before))
         sums = [self._phi(self.vector, (value, before)) for _ in range(height) for value in initial]
-        b = self._phi(self.b_start.type, (self.b_start, before))
+        b = self._phi(b_start.type, (b_start, before))
         columns = [self._phi(start.type, (place, before)) for place in starts]
         loaded = [self.load(b, offset, self.full) for offset in offsets]
         grown: list[Any] = []
@@ -205,7 +221,7 @@ class _Product(Writer):
             grown += [self.fma(factor, vector, sums[len(grown) + v]) for v, vector in enumerate(loaded)]
         following = builder.add(k, self.constant(1))
         # LLVM would make one pointer of them again, and take its steps from row to row, if it saw how they grow
-        b_next = self.opaque(builder.gep(b, [self.b_step]))
+        b_next = self.opaque(builder.gep(b, [b_step]))
         next_columns = [self.opaque(builder.gep(place, [self.column_step])) for place in columns]
         for phi, value in zip([k, *sums, b, *columns], [following, *grown, b_next, *next_columns], strict=True):
             phi.add_incoming(value, loop)
@@ -219,17 +235,6 @@ class _Product(Writer):
                 self._write_block(places, [self.full] * vectors, results)
             with partial:
                 self._write_block(places, self._masks(vectors), results)
-
-    def _fetch_ahead(self, block: Any) -> None:
-        """Write that the block has its share of the next panel of B fetched; a line too many does no harm."""
-        builder = self.builder
-        begin = builder.mul(block, self.lines)
-        end = builder.add(begin, self.lines)
-        with (
-            builder.if_then(self.ahead),
-            cgutils.for_range_slice(builder, begin, end, self.constant(1), INT) as (k, _),
-        ):
-            self.prefetch(self.next_source, builder.mul(k, self.b_row))
 
     def _write_block(self, places: list[Any], masks: list[Any], results: list[Any]) -> None:
         """Write sums to C. Old values are read only to be added to: reading right behind a masked store stalls."""
@@ -264,7 +269,8 @@ class _Product(Writer):
 
         def read(masks: list[Any]) -> None:
             for v, (place, mask) in enumerate(zip(found, masks, strict=True)):
-                builder.store(self.load(self.bias, builder.add(first, self.constant(v * self.lanes)), mask), place)
+                column = builder.add(first, self.constant(v * self.lanes))
+                builder.store(self.load(self.bias_first, column, mask), place)
 
         with builder.if_then(self.biased), builder.if_else(self.whole) as (whole, partial):
             with whole:
@@ -273,8 +279,8 @@ class _Product(Writer):
                 read(self._masks(vectors))
         return [builder.load(place) for place in found]
 
-    def _at_most(self, limit: int, value: Any) -> Any:
-        bound = self.constant(limit)
+    def _at_most(self, limit: Any, value: Any) -> Any:
+        bound = self.constant(limit) if isinstance(limit, int) else limit
         return self.builder.select(self.builder.icmp_signed("<", value, bound), value, bound)
 
 
