@@ -43,7 +43,7 @@ def blocking(vector_bytes: int, registers: int) -> Blocking:
     256 KiB. (Measured on one Intel with AVX-512; the bytes of others follow from their caches.)"""
     heights = (12, 8, 4, 2, 1) if registers >= 32 else (6, 4, 2, 1)
     if vector_bytes >= 64:
-        return Blocking(heights, 128, 256, 128, 512 << 10, 96 << 10)
+        return Blocking(heights, 128, 256, 128, 512 << 10, 192 << 10)
     return Blocking(heights, 512, 256, 256, 160 << 10, 48 << 10)
 
 
