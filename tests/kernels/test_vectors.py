@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +13,7 @@ from fastann_kernels.backend import available_backends
 if "numba" not in available_backends():
     pytest.skip("numba is not installed", allow_module_level=True)
 
+import llvmlite.binding
 import numba
 from fastann_kernels.numba_backend import panels, vectors
 from fastann_kernels.numba_backend.products import small_gemm
@@ -101,6 +103,30 @@ def test_products_with_a_matrix_that_lies_transposed(size: tuple[int, int, int],
     out = c.copy()
     product.multiply_turned(rows, columns, inner, a.ravel(), b.ravel(), out.ravel(), True)
     np.testing.assert_allclose(out, c + a.astype(float) @ b.T, **close)
+
+
+@pytest.mark.parametrize("size", [(100, 530, 300), (40, 31, 128), (17, 50, 300)], ids=str)
+def test_products_where_the_system_has_no_room_for_panels(
+    size: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nothing = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_int64)(lambda size: asked.append(size))
+    asked: list[int] = []
+    llvmlite.binding.add_symbol("fastann_test_no_room", ctypes.cast(nothing, ctypes.c_void_p).value)
+    routine = panels.Panels._routine
+
+    def replaced(self: panels.Panels, name: str, result: Any, argument: Any) -> Any:
+        return routine(self, "fastann_test_no_room" if name == "malloc" else name, result, argument)
+
+    monkeypatch.setattr(panels.Panels, "_routine", replaced)
+    product, (rows, columns, inner) = Products(), size
+    rng = np.random.default_rng(0)
+    a, b, bias = (rng.normal(size=s) for s in ((rows, inner), (inner, columns), columns))
+    out = np.full((rows, columns), np.nan)
+    product.multiply(rows, columns, inner, a.ravel(), inner, 1, b.ravel(), bias, out.ravel(), False)
+    np.testing.assert_allclose(out, a @ b + bias, rtol=1e-12, atol=1e-12)
+    product.multiply_turned(rows, columns, inner, a.ravel(), b.T.ravel(), out.ravel(), False)
+    np.testing.assert_allclose(out, a @ b, rtol=1e-12, atol=1e-12)
+    assert asked
 
 
 def test_a_product_overwrites_nan_and_passes_it_on(product: Products) -> None:

@@ -49,6 +49,9 @@ def blocking(vector_bytes: int, registers: int) -> Blocking:
 
 BLOCKING = blocking(VECTOR_BYTES, REGISTERS)
 
+#: Bytes of a line of the cache.
+_LINE = 64
+
 
 class Panels:
     """The panels of a product, and calls of the functions that fill them.
@@ -61,12 +64,15 @@ class Panels:
         depth: rows of a panel of B, columns of one of A.
         block: rows of A whose panels there is room for.
         width: columns of a panel of B.
-        chunk: columns of B whose panels there is room for.
-        b, a: where they lie.
+        chunk: columns of B whose panels there is room for; without `ample` room, of one panel.
+        b, a: where they lie; `a` only where there is ample room.
+        ample: whether there is.
         distance: elements from one panel of A to the next; panels of B follow one another.
     """
 
-    def __init__(self, writer: Writer) -> None:
+    def __init__(self, writer: Writer, wanted: Any) -> None:
+        """Write that there is room: on the stack for a panel of B, which is all that small products need; if `wanted`
+        ample room from the system, as threads may have stacks of less than that, unless it has none."""
         self._writer = writer
         height, self.depth = BLOCKING.heights[0], BLOCKING.depth
         self.height, self.width = height, 2 * writer.lanes
@@ -76,8 +82,35 @@ class Panels:
         # one panel and the next keeps them out of each other's place in the cache
         lines = (self.depth * height + writer.lanes) * writer.size // 64 | 1
         self.distance = (lines + 2) * 64 // writer.size
-        self.b = self._room(self.depth * self.chunk)
-        self.a = self._room(self.block // height * self.distance)
+        most_b, most_a = self.depth * self.chunk, self.block // height * self.distance
+        builder, byte = writer.builder, ir.IntType(8).as_pointer()
+        single = builder.alloca(writer.number, self.depth * self.width)
+        single.align = _LINE
+        self._given = cgutils.alloca_once_value(builder, ir.Constant(byte, None))
+        with builder.if_then(wanted):
+            size = writer.constant((most_b + most_a) * writer.size + _LINE)
+            builder.store(builder.call(self._routine("malloc", byte, INT), [size]), self._given)
+        given = builder.ptrtoint(builder.load(self._given), INT)
+        self.ample = builder.icmp_unsigned("!=", given, writer.constant(0))
+        aligned = builder.and_(builder.add(given, writer.constant(_LINE - 1)), writer.constant(-_LINE))
+        large = builder.inttoptr(aligned, writer.number.as_pointer())
+        self.b = builder.select(self.ample, large, single)
+        self.a = builder.gep(large, [writer.constant(most_b)])
+
+    def let_go(self) -> None:
+        """Write that ample room is given back."""
+        builder, byte = self._writer.builder, ir.IntType(8).as_pointer()
+        with builder.if_then(self.ample):
+            builder.call(self._routine("free", ir.VoidType(), byte), [builder.load(self._given)])
+
+    def _routine(self, name: str, result: Any, argument: Any) -> Any:
+        return cgutils.get_or_insert_function(self._writer.module, ir.FunctionType(result, [argument]), name)
+
+    def place_of_b(self, first: Any) -> Any:
+        """Return where the panel of the columns of a chunk from `first` on lies; without ample room there is one."""
+        builder = self._writer.builder
+        offset = builder.mul(first, self._writer.constant(self.depth))
+        return builder.gep(self.b, [builder.select(self.ample, offset, self._writer.constant(0))])
 
     def place_in_a(self, row: Any) -> Any:
         """Return where the first element of a row of the block lies in the panels of A."""
@@ -108,11 +141,6 @@ class Panels:
             getattr(filling, name)(*function.args)
             filling.builder.ret_void()
         writer.builder.call(function, arguments)
-
-    def _room(self, elements: int) -> Any:
-        room = self._writer.builder.alloca(self._writer.number, elements)
-        room.align = 64
-        return room
 
 
 def _place_in_a(writer: Writer, panels: Panels, row: Any) -> Any:

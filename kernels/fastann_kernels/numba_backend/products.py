@@ -38,7 +38,7 @@ class _Product(Writer):
 
     def __init__(self, function: Any, number: Any) -> None:
         super().__init__(function, number)
-        self.panels, self.blocking = panels.Panels(self), panels.BLOCKING
+        self.blocking = panels.BLOCKING
         (self.rows, self.columns, self.inner, self.a, self.a_row, self.a_column, self.b, self.b_row, self.b_column,
          self.c, self.c_row, self.bias, self.add) = function.args  # fmt: skip
 
@@ -49,14 +49,17 @@ class _Product(Writer):
         self.large = builder.icmp_signed(">", builder.mul(self.rows, self.columns), self.constant(_LARGE))
         self.turned = builder.icmp_signed("!=", self.b_column, self.constant(1))
         reread = builder.icmp_signed(">", self.rows, self.constant(_B_ROWS))
+        several = builder.icmp_signed(">", self.columns, self.constant(2 * self.lanes))
+        self.panels = panels.Panels(self, builder.and_(reread, several))
         apart = builder.icmp_signed(">", self.b_row, self.constant(self.panels.width))
         self.b_packed = builder.or_(self.turned, builder.and_(reread, apart))
         slabs = builder.select(builder.icmp_signed(">", self.inner, zero), self.inner, self.constant(1))
         many = builder.icmp_signed(">", self.columns, self.constant(self.blocking.a_columns))
-        self.a_packed = builder.and_(reread, many)
-        self.alone = builder.icmp_signed("==", self.rows, self.constant(1))
+        self.a_packed = builder.and_(self.panels.ample, many)
+        alone = builder.icmp_signed("==", self.rows, self.constant(1))
+        self.alone = builder.and_(alone, builder.not_(self.turned))
         # few rows go through one panel after the other, which stays in the first cache meanwhile
-        wide = builder.or_(reread, self.alone)
+        wide = builder.or_(self.panels.ample, self.alone)
         chunk = builder.select(wide, self.constant(self.panels.chunk), self.constant(self.panels.width))
         depth = builder.select(self.a_packed, self.constant(self.panels.depth), self.constant(self.blocking.shallow))
         with cgutils.for_range_slice(builder, zero, slabs, depth, INT) as (top, _):
@@ -66,6 +69,7 @@ class _Product(Writer):
             self.biased = builder.and_(given, first_slab)
             with cgutils.for_range_slice(builder, zero, self.columns, chunk, INT) as (first, _):
                 self._chunk(first, chunk)
+        self.panels.let_go()
         builder.ret_void()
 
     def _chunk(self, begin: Any, most: Any) -> None:
@@ -76,7 +80,7 @@ class _Product(Writer):
         self.b_first = builder.gep(self.b, [builder.add(row, column)])
         self.c_first = builder.gep(self.c, [begin])
         self.bias_first = builder.gep(self.bias, [begin])
-        self.done = self._one_row(builder.and_(self.alone, builder.not_(self.turned)))
+        self.done = self._one_row(self.alone)
         self._fill_b()
         with cgutils.for_range_slice(builder, zero, self.rows, self.constant(self.panels.block), INT) as (row, _):
             self._rows(row)
@@ -94,7 +98,7 @@ class _Product(Writer):
                 first = builder.select(self.b_packed, self.constant(0), whole)
                 left = builder.sub(self.chunk, first)
                 with builder.if_then(builder.icmp_signed(">", left, self.constant(0))):
-                    target = builder.gep(self.panels.b, [builder.mul(first, self.constant(self.panels.depth))])
+                    target = self.panels.place_of_b(first)
                     self.panels.fill_b(target, builder.gep(self.b_first, [first]), self.b_row, self.count, left)
 
     def _ragged(self, columns: Any) -> Any:
@@ -144,7 +148,7 @@ class _Product(Writer):
             copied = builder.or_(
                 self.b_packed, builder.and_(builder.icmp_signed("<", left, width), self._ragged(self.chunk))
             )
-            panel = builder.gep(self.panels.b, [builder.mul(first, self.constant(self.panels.depth))])
+            panel = self.panels.place_of_b(first)
             start = builder.select(copied, panel, builder.gep(self.b_first, [first]))
             step = builder.select(copied, width, self.b_row)
             with builder.if_else(builder.icmp_signed(">", left, lanes)) as (wide, narrow):
