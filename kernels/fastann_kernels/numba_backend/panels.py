@@ -80,8 +80,8 @@ class Panels:
         self.block = BLOCKING.a_bytes // (self.depth * writer.size) // height * height
         # behind each panel of A is room for a vector that reaches beyond it, and an odd number of cache lines between
         # one panel and the next keeps them out of each other's place in the cache
-        lines = (self.depth * height + writer.lanes) * writer.size // 64 | 1
-        self.distance = (lines + 2) * 64 // writer.size
+        lines = (self.depth * height + writer.lanes) * writer.size // _LINE | 1
+        self.distance = (lines + 2) * _LINE // writer.size
         most_b, most_a = self.depth * self.chunk, self.block // height * self.distance
         builder, byte = writer.builder, ir.IntType(8).as_pointer()
         single = builder.alloca(writer.number, self.depth * self.width)
