@@ -39,11 +39,14 @@ def known(monkeypatch: pytest.MonkeyPatch) -> None:
         ((784, 128, 10), 1, True),
         ((30, 16, 8, 1), 255, False),
         ((30, 16, 8, 1), 256, True),
-        ((784, 512, 256, 10), 4096, False),
+        ((784, 512, 256, 10), 1024, False),
+        ((784, 512, 256, 10), 2048, True),
+        ((784, 2048, 2048, 10), 4095, False),
+        ((784, 2048, 2048, 10), 4096, True),
         ((100, *(128,) * 5, 10), 64, False),
     ],
 )
-def test_small_layers_with_many_rows_or_a_first_layer_that_is_nearly_all(
+def test_batches_large_beside_the_layers_or_a_first_layer_that_is_nearly_all(
     widths: tuple[int, ...], rows: int, wins: bool
 ) -> None:
     assert eigen.eigen_wins(dense(*widths), "float32", rows) is wins
