@@ -52,6 +52,9 @@ BLOCKING = blocking(VECTOR_BYTES, REGISTERS)
 #: Bytes of a line of the cache.
 _LINE = 64
 
+#: Where room is, as the system sees it.
+_BYTES = ir.IntType(8).as_pointer()
+
 
 class Panels:
     """The panels of a product, and calls of the functions that fill them.
@@ -64,16 +67,14 @@ class Panels:
         depth: rows of a panel of B, columns of one of A.
         block: rows of A whose panels there is room for.
         width: columns of a panel of B.
-        chunk: columns of B whose panels there is room for; without `ample` room, of one panel.
-        b, a: where they lie; `a` only where there is ample room.
-        ample: whether there is.
+        chunk: columns of B whose panels there is room for; on the stack, of one panel.
+        b, a: where they lie; `a` only where there is room for panels of both.
         distance: elements from one panel of A to the next; panels of B follow one another.
     """
 
-    def __init__(self, writer: Writer, wanted: Any) -> None:
-        """Write that there is room: on the stack for a panel of B, which is all that small products need; if `wanted`
-        ample room from the system, as threads may have stacks of less than that, unless it has none."""
-        self._writer = writer
+    def __init__(self, writer: Writer, room: Any = None) -> None:
+        """Panels in `room`, see `take_room`, or a panel of B on the stack, which is all that small products need."""
+        self._writer, self._alone = writer, room is None
         height, self.depth = BLOCKING.heights[0], BLOCKING.depth
         self.height, self.width = height, 2 * writer.lanes
         self.chunk = BLOCKING.b_bytes // (self.width * writer.size * self.depth) * self.width
@@ -82,35 +83,38 @@ class Panels:
         # one panel and the next keeps them out of each other's place in the cache
         lines = (self.depth * height + writer.lanes) * writer.size // _LINE | 1
         self.distance = (lines + 2) * _LINE // writer.size
-        most_b, most_a = self.depth * self.chunk, self.block // height * self.distance
-        builder, byte = writer.builder, ir.IntType(8).as_pointer()
-        single = builder.alloca(writer.number, self.depth * self.width)
-        single.align = _LINE
-        self._given = cgutils.alloca_once_value(builder, ir.Constant(byte, None))
-        with builder.if_then(wanted):
-            size = writer.constant((most_b + most_a) * writer.size + _LINE)
-            builder.store(builder.call(self._routine("malloc", byte, INT), [size]), self._given)
-        given = builder.ptrtoint(builder.load(self._given), INT)
-        self.ample = builder.icmp_unsigned("!=", given, writer.constant(0))
-        aligned = builder.and_(builder.add(given, writer.constant(_LINE - 1)), writer.constant(-_LINE))
-        large = builder.inttoptr(aligned, writer.number.as_pointer())
-        self.b = builder.select(self.ample, large, single)
-        self.a = builder.gep(large, [writer.constant(most_b)])
+        self._most_b = self.depth * self.chunk
+        if room is None:
+            self.chunk = self.width
+            self.b = self.a = writer.builder.alloca(writer.number, self.depth * self.width)
+            self.b.align = _LINE
+        else:
+            self.b = self._aligned(room)
+            self.a = writer.builder.gep(self.b, [writer.constant(self._most_b)])
 
-    def let_go(self) -> None:
-        """Write that ample room is given back."""
-        builder, byte = self._writer.builder, ir.IntType(8).as_pointer()
-        with builder.if_then(self.ample):
-            builder.call(self._routine("free", ir.VoidType(), byte), [builder.load(self._given)])
+    def _aligned(self, room: Any) -> Any:
+        builder, constant = self._writer.builder, self._writer.constant
+        address = builder.add(builder.ptrtoint(room, INT), constant(_LINE - 1))
+        return builder.inttoptr(builder.and_(address, constant(-_LINE)), self._writer.number.as_pointer())
+
+    def take_room(self) -> Any:
+        """Write that the system is asked for room for panels of A and B, as threads may have stacks of less than that,
+        and return where it is: null where it has none."""
+        numbers = self._most_b + self.block // self.height * self.distance
+        size = self._writer.constant(numbers * self._writer.size + _LINE)
+        return self._writer.builder.call(self._routine("malloc", _BYTES, INT), [size])
+
+    def let_go(self, room: Any) -> None:
+        """Write that room is given back."""
+        self._writer.builder.call(self._routine("free", ir.VoidType(), _BYTES), [room])
 
     def _routine(self, name: str, result: Any, argument: Any) -> Any:
         return cgutils.get_or_insert_function(self._writer.module, ir.FunctionType(result, [argument]), name)
 
     def place_of_b(self, first: Any) -> Any:
-        """Return where the panel of the columns of a chunk from `first` on lies; without ample room there is one."""
+        """Return where the panel of the columns of a chunk from `first` on lies."""
         builder = self._writer.builder
-        offset = builder.mul(first, self._writer.constant(self.depth))
-        return builder.gep(self.b, [builder.select(self.ample, offset, self._writer.constant(0))])
+        return self.b if self._alone else builder.gep(self.b, [builder.mul(first, self._writer.constant(self.depth))])
 
     def place_in_a(self, row: Any) -> Any:
         """Return where the first element of a row of the block lies in the panels of A."""

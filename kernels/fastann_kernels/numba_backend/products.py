@@ -34,33 +34,55 @@ _LARGE = 1 << 12
 
 
 class _Product(Writer):
-    """C <- bias + A B (+ C); the arguments are those of `small_gemm`, bias behind c_row and null where it is absent."""
+    """C <- bias + A B (+ C); the arguments are those of `small_gemm`, bias behind c_row, null where it is absent, and
+    where all of B is read from panels, room for them.
+
+    What is decided here is known when the function is compiled, or once a call:
+
+    Attributes:
+        blocking, panels: see `panels`.
+        turned: whether columns of B lie in one piece, not rows.
+        b_packed, a_packed: whether all of B, and of A, is read from panels.
+        alone: whether there is one row of C, and rows of B lie in one piece.
+        large: whether C may not be in the first cache.
+    """
 
     def __init__(self, function: Any, number: Any) -> None:
         super().__init__(function, number)
-        self.blocking = panels.BLOCKING
         (self.rows, self.columns, self.inner, self.a, self.a_row, self.a_column, self.b, self.b_row, self.b_column,
-         self.c, self.c_row, self.bias, self.add) = function.args  # fmt: skip
+         self.c, self.c_row, self.bias, self.add, *room) = function.args  # fmt: skip
+        builder = self.builder
+        self.blocking = panels.BLOCKING
+        self.panels = panels.Panels(self, *room)
+        self.turned = builder.icmp_signed("!=", self.b_column, self.constant(1))
+        self.large = self._more(builder.mul(self.rows, self.columns), _LARGE)
+        if room:
+            self.b_packed, self.alone = ir.Constant(BIT, 1), ir.Constant(BIT, 0)
+            self.a_packed = self._more(self.columns, self.blocking.a_columns)
+        else:
+            again = builder.and_(self._more(self.rows, _B_ROWS), self._more(self.b_row, self.panels.width))
+            self.b_packed, self.a_packed = builder.or_(self.turned, again), ir.Constant(BIT, 0)
+            one = builder.icmp_signed("==", self.rows, self.constant(1))
+            self.alone = builder.and_(one, builder.not_(self.turned))
+
+    def pass_on(self, paneled: Any) -> None:
+        """Write that products of many rows and columns are left to `paneled`, if the system has room for its panels."""
+        builder = self.builder
+        several = builder.and_(self._more(self.rows, _B_ROWS), self._more(self.columns, self.panels.width))
+        with builder.if_then(several):
+            room = self.panels.take_room()
+            there = builder.icmp_unsigned("!=", builder.ptrtoint(room, INT), self.constant(0))
+            with builder.if_then(there):
+                builder.call(paneled, [*builder.function.args, room])
+                self.panels.let_go(room)
+                builder.ret_void()
 
     def write(self) -> None:
         """Write the loops over slabs of the inner axis, chunks of columns, and blocks of rows."""
         builder, zero = self.builder, self.constant(0)
         given = builder.icmp_unsigned("!=", builder.ptrtoint(self.bias, INT), zero)
-        self.large = builder.icmp_signed(">", builder.mul(self.rows, self.columns), self.constant(_LARGE))
-        self.turned = builder.icmp_signed("!=", self.b_column, self.constant(1))
-        reread = builder.icmp_signed(">", self.rows, self.constant(_B_ROWS))
-        several = builder.icmp_signed(">", self.columns, self.constant(2 * self.lanes))
-        self.panels = panels.Panels(self, builder.and_(reread, several))
-        apart = builder.icmp_signed(">", self.b_row, self.constant(self.panels.width))
-        self.b_packed = builder.or_(self.turned, builder.and_(reread, apart))
         slabs = builder.select(builder.icmp_signed(">", self.inner, zero), self.inner, self.constant(1))
-        many = builder.icmp_signed(">", self.columns, self.constant(self.blocking.a_columns))
-        self.a_packed = builder.and_(self.panels.ample, many)
-        alone = builder.icmp_signed("==", self.rows, self.constant(1))
-        self.alone = builder.and_(alone, builder.not_(self.turned))
-        # few rows go through one panel after the other, which stays in the first cache meanwhile
-        wide = builder.or_(self.panels.ample, self.alone)
-        chunk = builder.select(wide, self.constant(self.panels.chunk), self.constant(self.panels.width))
+        chunk = builder.select(self.alone, self.columns, self.constant(self.panels.chunk))
         depth = builder.select(self.a_packed, self.constant(self.panels.depth), self.constant(self.blocking.shallow))
         with cgutils.for_range_slice(builder, zero, slabs, depth, INT) as (top, _):
             self.top, self.count = top, self._at_most(depth, builder.sub(self.inner, top))
@@ -69,8 +91,10 @@ class _Product(Writer):
             self.biased = builder.and_(given, first_slab)
             with cgutils.for_range_slice(builder, zero, self.columns, chunk, INT) as (first, _):
                 self._chunk(first, chunk)
-        self.panels.let_go()
         builder.ret_void()
+
+    def _more(self, value: Any, limit: int) -> Any:
+        return self.builder.icmp_signed(">", value, self.constant(limit))
 
     def _chunk(self, begin: Any, most: Any) -> None:
         """Write what a slab adds to a chunk of columns."""
@@ -289,13 +313,17 @@ class _Product(Writer):
 
 
 def _product(module: Any, number: Any) -> Any:
-    pointer = number.as_pointer()
-    function, new = function_of(
-        module, "small_gemm", number,
-        [INT, INT, INT, pointer, INT, INT, pointer, INT, INT, pointer, INT, pointer, BIT],
-    )  # fmt: skip
+    """Return `small_gemm` as a function of a module; what has panels of A and B is one of its own, as small products
+    should not pay for them."""
+    pointer, room = number.as_pointer(), ir.IntType(8).as_pointer()
+    arguments = [INT, INT, INT, pointer, INT, INT, pointer, INT, INT, pointer, INT, pointer, BIT]
+    function, new = function_of(module, "small_gemm", number, arguments)
     if new:
-        _Product(function, number).write()
+        paneled, _ = function_of(module, "panel_gemm", number, [*arguments, room])
+        _Product(paneled, number).write()
+        product = _Product(function, number)
+        product.pass_on(paneled)
+        product.write()
     return function
 
 
