@@ -13,6 +13,7 @@ from fastann_kernels.program import UPDATES, Parameter, Program
 
 from fastann import optimizers, schedules
 from fastann.optimizers import SGD, Adagrad, Adam, Adamax, AdamW, Lion, Nadam, Optimizer, RMSprop
+from fastann.optimizers.adam import one_minus_power
 from fastann.spec import deserialize, lookup, serialize
 from tests.reference.updates import update
 
@@ -138,6 +139,14 @@ def test_coefficients_depend_on_the_update_alone(cls):
     for first in range(40):
         assert np.array_equal(whole[first:], optimizer.coefficients(first, rates[first:]))
         assert np.array_equal(whole[first : first + 1], optimizer.coefficients(first, rates[first : first + 1]))
+
+
+@pytest.mark.parametrize("beta", [0.0, 1e-9, 0.5, 0.9, 0.999, 1 - 1e-6])
+@pytest.mark.parametrize("first", [1, 30, 340, 37_000, 10**8])
+def test_powers_that_do_not_show_are_left_out(beta, first):
+    t = np.arange(first, first + 1000, dtype=np.float64)
+    assert np.array_equal(one_minus_power(beta, t), 1 - beta**t)
+    assert len(one_minus_power(beta, t[:0])) == 0
 
 
 def test_common_columns():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -9,6 +10,18 @@ import numpy as np
 
 from fastann.optimizers.base import Coefficients, Optimizer, below_one
 from fastann.spec import bounded, flag, register
+
+
+def one_minus_power(beta: float, t: Coefficients) -> Coefficients:
+    """Return 1 - beta^t, of beta in [0, 1) and rising t >= 1, which is how far a moving mean has come to its size.
+
+    Powers too small to show beside 1 are not taken: they become subnormal, whose arithmetic takes many times as long.
+    """
+    shown = math.log(2.0**-54) / math.log(beta) if beta else 0.0
+    count = int(np.searchsorted(t, shown, side="right"))
+    found = np.ones_like(t)
+    found[:count] -= beta ** t[:count]
+    return found
 
 
 @dataclass(frozen=True)
@@ -68,7 +81,7 @@ class Adam(_Moments):
 
     def _fill(self, columns: dict[str, Coefficients], t: Coefficients, rates: Coefficients) -> None:
         super()._fill(columns, t, rates)
-        columns["alpha"][:] = rates * np.sqrt(1 - self.beta_2**t) / (1 - self.beta_1**t)
+        columns["alpha"][:] = rates * np.sqrt(one_minus_power(self.beta_2, t)) / one_minus_power(self.beta_1, t)
 
 
 @register("optimizers")
@@ -108,7 +121,7 @@ class Nadam(_Moments):
         columns["lr"][:] = rates
         columns["m_scale"][:] = mu_next / (1 - product * mu_next)
         columns["g_scale"][:] = (1 - mu) / (1 - product)
-        columns["v_scale"][:] = 1 / (1 - self.beta_2**t)
+        columns["v_scale"][:] = 1 / one_minus_power(self.beta_2, t)
 
     def _mu(self, t: Coefficients) -> Coefficients:
         return self.beta_1 * (1 - 0.5 * 0.96**t)
@@ -137,4 +150,4 @@ class Adamax(_Moments):
 
     def _fill(self, columns: dict[str, Coefficients], t: Coefficients, rates: Coefficients) -> None:
         super()._fill(columns, t, rates)
-        columns["alpha"][:] = rates / (1 - self.beta_1**t)
+        columns["alpha"][:] = rates / one_minus_power(self.beta_1, t)
