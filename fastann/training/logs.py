@@ -71,8 +71,9 @@ class Tally:
             self._loss = float(_continued(np.asarray(self._loss), record.losses[:steps] * rows))
             if self._loss_keys:
                 self._parts = _continued(self._parts, record.parts[:steps] * rows[:, None])
-            self._sums = _continued(self._sums, record.metric_sums[:steps])
-        self._weights = _continued(self._weights, record.metric_weights[:steps])
+            if self._program.metrics:
+                self._sums = _continued(self._sums, record.metric_sums[:steps])
+                self._weights = _continued(self._weights, record.metric_weights[:steps])
         self._rows += int(rows.sum())
 
     def add_outputs(
