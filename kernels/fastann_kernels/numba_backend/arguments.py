@@ -13,9 +13,9 @@ TRAIN, GRADIENTS, EVALUATE, PREDICT = range(4)
 (
     MODE, N_ROWS, BATCH, CAPACITY, FIRST_STEP, KEY_0, KEY_1, FLAGS, STOP, DROP, COLLECT,
     X_ADDRESS, X_IS_BYTES, X_COLUMNS, Y_ADDRESS, Y_COLUMNS, W_ADDRESS, W_COLUMNS, ORDERED, MEMBERS,
-    SMALL, PASS_ROWS, SQUARES_EVERY, PART,
-) = range(24)  # fmt: skip
-ARGUMENTS = 24
+    SMALL, SMALL_TURNED, PASS_ROWS, SQUARES_EVERY, PART,
+) = range(25)  # fmt: skip
+ARGUMENTS = 25
 
 #: Tables of a program, see `plan.Plan.tables`, with the addresses of its instructions and units; work buffers of a team
 #: member, see `executor.Workspace`.

@@ -26,13 +26,14 @@ from fastann_kernels.program import Instruction, Program
 
 # Entries of `call`: rows of this member, the first of them in the batch, rows the buffers are made for, whether this is
 # training, member and members of the team, rows of the batch, the key of the step, the largest product for
-# `small_gemm`, whether the norms of gradients are measured, the place of this member's first row in the buffers, the
-# rows that all members have there, the number of the step, and which part of its batch is in work.
+# `small_gemm`, the same of those whose first factor is transposed, whether the norms of gradients are measured, the
+# place of this member's first row in the buffers, the rows that all members have there, the number of the step, and
+# which part of its batch is in work.
 (
-    ROWS, FIRST, CAPACITY, TRAINING, MEMBER, MEMBERS, BATCH_ROWS, KEY_0, KEY_1, SMALL, SQUARES, PLACE, PART_ROWS, STEP,
-    PART,
-) = range(15)  # fmt: skip
-CALL_SIZE = 15
+    ROWS, FIRST, CAPACITY, TRAINING, MEMBER, MEMBERS, BATCH_ROWS, KEY_0, KEY_1, SMALL, SMALL_TURNED, SQUARES, PLACE,
+    PART_ROWS, STEP, PART,
+) = range(16)  # fmt: skip
+CALL_SIZE = 16
 
 # Entries of `t`, followed by IN, D_IN, ACCUMULATE, SIZE of each input, then OFFSET, LENGTH, ADD of each parameter,
 # then the instruction's own integers.

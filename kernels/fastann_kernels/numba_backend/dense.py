@@ -128,7 +128,7 @@ def input_gradient(delta, W, rows, fan_in, fan_out, begin, end, dx, add, small):
 def kernel_gradient(x, delta, rows, fan_in, fan_out, begin, end, dW, add, small, half_x, half_delta):
     """dW[begin:end] = (x^T delta)[begin:end], from delta = dL/dz, or added to what is there; dW is (I, O), flat.
 
-    `half_x` and `half_delta` are as `dense` and `dense_backward` have left them.
+    `small` is as for `multiply`, `half_x` and `half_delta` as `dense` and `dense_backward` have left them.
     """
     part, height = dW[begin * fan_out :], end - begin
     if half_x.size:

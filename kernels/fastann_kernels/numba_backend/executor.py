@@ -35,12 +35,17 @@ _WORK_PER_THREAD = 1.5e6
 #: one core, half of which are saved; setting up the call, waking and meeting take most of a millisecond.
 _WORK_TO_WAKE = 2e8
 
-#: Multiplications of a product up to which ours beats the library, by library and bytes of the processor's vectors
-#: (measured in trainings on Intel with AVX-512, and on AMD with AVX2).
-_SMALL_PRODUCT = {("scipy", 64): 1 << 30, ("mkl", 64): 1 << 18, ("scipy", 32): 1 << 27, ("mkl", 32): 1 << 26}
+#: Multiplications of a product up to which ours beats the library, and of one whose first factor is transposed, by
+#: library and bytes of the processor's vectors (measured in trainings on Intel with AVX-512, and on AMD with AVX2).
+_SMALL_PRODUCT = {
+    ("scipy", 64): (1 << 30, 1 << 33),
+    ("mkl", 64): (1 << 18, 1 << 18),
+    ("scipy", 32): (1 << 27, 1 << 27),
+    ("mkl", 32): (1 << 26, 1 << 26),
+}
 
 #: The same where it has not been measured, and where ours always does.
-_UNKNOWN_VECTORS, _ALWAYS = 1 << 18, 1 << 62
+_UNKNOWN_VECTORS, _ALWAYS = (1 << 18, 1 << 18), (1 << 62, 1 << 62)
 
 #: Rows of a larger batch that a member works on at once: buffers are as small as they can be without loss (measured).
 _ROWS_AT_ONCE, _NO_PARTS = 1024, 1 << 40
@@ -133,8 +138,9 @@ class Once:
     def __init__(self, executor: NumbaExecutor) -> None:
         program = executor.program
         self.arguments = np.zeros(A.ARGUMENTS, np.int64)
-        self.arguments[[A.MODE, A.SMALL, A.X_COLUMNS, A.CAPACITY, A.PART, A.MEMBERS, A.COLLECT]] = (
-            A.PREDICT, executor._small, program.input_columns, executor.few, executor.few, 1, 1,
+        self.arguments[[A.SMALL, A.SMALL_TURNED]] = executor._small
+        self.arguments[[A.MODE, A.X_COLUMNS, A.CAPACITY, A.PART, A.MEMBERS, A.COLLECT]] = (
+            A.PREDICT, program.input_columns, executor.few, executor.few, 1, 1,
         )  # fmt: skip
         losses, metrics = len(program.losses), len(program.metrics)
         params, nowhere = np.zeros(0, executor.dtype), np.zeros((0, 0), executor.dtype)
@@ -356,7 +362,7 @@ class NumbaExecutor:
         arguments[A.N_ROWS] = data.rows
         arguments[A.BATCH] = max(batch, 1)
         arguments[A.PASS_ROWS] = data.rows
-        arguments[A.SMALL] = self._small
+        arguments[[A.SMALL, A.SMALL_TURNED]] = self._small
         arguments[A.FLAGS] = self.plan.flags
         arguments[A.X_ADDRESS], arguments[A.X_IS_BYTES] = data.x_address, int(data.x.dtype == np.uint8)
         arguments[A.X_COLUMNS] = data.x.shape[1]
@@ -438,8 +444,8 @@ class NumbaExecutor:
         return space
 
 
-def _small_product(provider: str) -> int:
-    """Return up to how many multiplications a product is for `small_gemm`."""
+def _small_product(provider: str) -> tuple[int, int]:
+    """Return up to how many multiplications a product, and one with a transposed first factor, is for `small_gemm`."""
     if provider == "mkl" and blas.mkl_is_slow():
         return _ALWAYS
     return _SMALL_PRODUCT.get((provider, VECTOR_BYTES), _UNKNOWN_VECTORS)

@@ -176,7 +176,8 @@ def _prepare(frame, step):
     key_0, key_1 = np.uint32(arguments[A.KEY_0]), np.uint32(arguments[A.KEY_1])
     k0, k1 = threefry(key_0, key_1, np.uint32(0), np.uint32(arguments[A.FIRST_STEP] + step))
     mode, every = arguments[A.MODE], arguments[A.SQUARES_EVERY]
-    call[C.CAPACITY], call[C.SMALL] = arguments[A.CAPACITY], arguments[A.SMALL]
+    call[C.CAPACITY] = arguments[A.CAPACITY]
+    call[C.SMALL], call[C.SMALL_TURNED] = arguments[A.SMALL], arguments[A.SMALL_TURNED]
     call[C.TRAINING] = mode == A.TRAIN or (mode == A.GRADIENTS and arguments[A.DROP] != 0)
     call[C.MEMBER], call[C.MEMBERS] = F.member(frame).size, arguments[A.MEMBERS]
     call[C.KEY_0], call[C.KEY_1] = k0, k1

@@ -86,7 +86,7 @@ class Panels:
         self._most_b = self.depth * self.chunk
         if room is None:
             self.chunk = self.width
-            self.b = self.a = writer.builder.alloca(writer.number, self.depth * self.width)
+            self.b = self.a = writer.builder.alloca(writer.number, BLOCKING.shallow * self.width)
             self.b.align = _LINE
         else:
             self.b = self._aligned(room)

@@ -148,7 +148,7 @@ def backward(frame):
             if not shares(t, call):
                 kernel_gradient(
                     x, delta, wide, n_in, n_out, 0, n_in, grads[t[T.KERNEL] : t[T.KERNEL] + W.size],
-                    t[T.ADD_KERNEL] or again, call[C.SMALL], half_x, half_delta,
+                    t[T.ADD_KERNEL] or again, call[C.SMALL_TURNED], half_x, half_delta,
                 )  # fmt: skip
             if call[C.SQUARES]:
                 squares += example_squares(x, delta, wide, n_in, n_out, t[T.TRAIN_KERNEL], t[T.TRAIN_BIAS])
@@ -233,6 +233,6 @@ def share_of_kernel(frame, i, begin, end):
     x_end, delta_end = x + rows * n_in, delta + rows * n_out
     kernel_gradient(
         values[x:x_end], deltas[delta:delta_end], rows, n_in, n_out, begin, end,
-        g[t[T.KERNEL] : t[T.KERNEL] + n_in * n_out], call[C.PART] > 0, call[C.SMALL], halves[x:x_end],
+        g[t[T.KERNEL] : t[T.KERNEL] + n_in * n_out], call[C.PART] > 0, call[C.SMALL_TURNED], halves[x:x_end],
         halves[values.size + delta : values.size + delta_end],
     )  # fmt: skip
