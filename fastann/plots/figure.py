@@ -9,6 +9,7 @@ from fastann.optional import require
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 LineStyle = Literal["-", "--", ":", "-."]
@@ -77,3 +78,12 @@ def short_number(value: float) -> str:
 def save_png(figure: Figure, path: str | os.PathLike[str]) -> None:
     """Write `figure` as a PNG of 150 dots an inch."""
     figure.savefig(path, format="png", dpi=_DPI)
+
+
+def label_decades(axis: Axis, unit: str = "") -> None:
+    """Label a logarithmic axis at 1, 2 and 5 of each decade, the unit behind each number."""
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(lambda value, place: f"{value:g}{unit}")
+    axis.set_minor_locator(NullLocator())

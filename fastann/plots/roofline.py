@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastann.plots.figure import COLOURS, MARKERS, new_figure
+from fastann.plots.figure import COLOURS, MARKERS, label_decades, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,7 +33,8 @@ def roofline(
     figure, (axes,) = new_figure([""], title)
     figure.set_size_inches(7.4, 5.2)
     intensity = np.array([e["flops"] / e["bytes"] for e in entries])
-    reach = np.geomspace(intensity.min() / 3, max(intensity.max() * 3, 3 * gflops / gbytes), 200)
+    ridge = gflops / gbytes
+    reach = np.geomspace(min(intensity.min() / 3, ridge / 10), 3 * max(intensity.max(), ridge), 200)
     axes.plot(
         reach, np.minimum(reach * gbytes, gflops), color="black", linewidth=2,
         label=f"{gflops:.0f} GFLOP/s, {gbytes:.0f} GB/s",
@@ -51,6 +52,8 @@ def roofline(
             )  # fmt: skip
     axes.set_xscale("log")
     axes.set_yscale("log")
+    for axis in (axes.xaxis, axes.yaxis):
+        label_decades(axis)
     axes.set_xlabel("arithmetic a byte moved (FLOP/byte); numbers are batch sizes")
     axes.set_ylabel("arithmetic (GFLOP/s)")
     figure.legend(loc="outside lower center", ncols=4, frameon=False, fontsize=9)

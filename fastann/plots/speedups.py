@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from fastann.plots.figure import COLOURS, new_figure, short_number
+from fastann.plots.figure import COLOURS, label_decades, new_figure, short_number
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -22,8 +22,6 @@ def speedups(factors: Mapping[str, Mapping[str, float]], title: str = "Times as 
         ImportError: matplotlib is not installed.
         ValueError: there is nothing to draw.
     """
-    from matplotlib.ticker import LogLocator, NullLocator
-
     names = list(dict.fromkeys(name for group in factors.values() for name in group))
     if not names:
         raise ValueError("expected at least one factor to draw, got none.")
@@ -50,10 +48,9 @@ def speedups(factors: Mapping[str, Mapping[str, float]], title: str = "Times as 
     axes.set_xscale("log")
     low, high = axes.get_xlim()
     axes.set_xlim(min(low / 1.25, 0.8), high * 1.6)
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.xaxis.set_major_formatter(lambda value, place: f"{value:g}x")
-    axes.xaxis.set_minor_locator(NullLocator())
+    label_decades(axes.xaxis, "x")
     axes.set_yticks(range(len(factors)), list(factors))
+    axes.set_ylim(-0.6, len(factors) - 0.4)
     axes.invert_yaxis()
     axes.set_xlabel("time of a step over that of the first contender (logarithmic)")
     figure.legend(loc="outside lower center", ncols=min(len(names), 3), frameon=False, fontsize=9)

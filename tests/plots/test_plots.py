@@ -13,6 +13,7 @@ import pytest
 
 from fastann.plots import Curve, Speed, loss_curves, save_png, throughput
 from fastann.plots.figure import short_number
+from fastann.plots.roofline import roofline
 
 pytest.importorskip("matplotlib")
 
@@ -115,6 +116,20 @@ def test_without_matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ImportError, match=r"plots need matplotlib.* pip install 'fastann\[plots\]'"):
         loss_curves(CURVES)
+
+
+def test_a_single_step_lies_below_a_roof_with_its_slope_and_plain_numbers() -> None:
+    step = {"network": "wide", "batch_size": 4096, "flops": 1.3e11, "bytes": 4.8e8, "step_us": 840_000.0}
+    figure = roofline([step], gflops=160, gbytes=26)
+    (axes,) = figure.axes
+    roof, point = axes.lines
+    assert roof.get_xdata()[0] < 160 / 26 < roof.get_xdata()[-1]
+    assert roof.get_ydata()[0] < 100 < point.get_ydata()[0] < roof.get_ydata()[-1] == 160
+    figure.draw_without_rendering()
+    for labels in (axes.get_xticklabels(), axes.get_yticklabels()):
+        texts = [label.get_text() for label in labels]
+        assert len(texts) > 2
+        assert all(float(text) > 0 for text in texts)
 
 
 @pytest.mark.parametrize(
