@@ -15,7 +15,7 @@ from fastann.spec import bounded, flag, register
 def one_minus_power(beta: float, t: Coefficients) -> Coefficients:
     """Return 1 - beta^t, of beta in [0, 1) and rising t >= 1, which is how far a moving mean has come to its size.
 
-    Powers too small to show beside 1 are not taken: they become subnormal, whose arithmetic takes many times as long.
+    Powers too small to show beside 1 are not taken: where they are subnormal or 0 they take some 15 times as long.
     """
     shown = math.log(2.0**-54) / math.log(beta) if beta else 0.0
     count = int(np.searchsorted(t, shown, side="right"))
